@@ -1,0 +1,263 @@
+"""The circuit: a training block as a public program over integers.
+
+A circuit is a list of *nodes* in topological order. A node is a tensor of integers with a public
+shape; `Committed` nodes are values the prover commits to, every other node is *virtual*: the image
+of earlier nodes under a fixed integer polynomial, never committed. Tensors of a step carry a
+leading axis over the steps of the block. *Lookups* tie nodes to public tables; *zeros* name nodes
+that must vanish. A tensor means its real-shape array extended by zero: nothing outside is read.
+
+The statement that a proof makes about a circuit is: there are integers for the committed nodes, in
+the ranges that `ranges.py` derives, with which every lookup is a row of its table and every zero
+node vanishes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from math import prod
+
+from zkjax.errors import VerificationError
+from zkjax.statement.tables import Table
+
+ORACLES = ("data", "before", "after", "advice")
+MAX_CIRCUIT_BYTES = 1 << 23
+MAX_NODES = 1 << 16
+MAX_DIMENSION = 1 << 24
+MAX_ELEMENTS = 1 << 40
+MAX_COMMITTED_ELEMENTS = 1 << 32
+MAX_AXES = 8
+MAX_COEFFICIENT = 1 << 60
+MAX_STEPS = 1 << 12
+
+
+class CircuitError(VerificationError):
+    """The circuit breaks a legality rule or is not in canonical form."""
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A committed tensor of signed integers; `oracle` says in which commitment it lies."""
+
+    shape: tuple[int, ...]
+    oracle: str
+    name: str
+    fraction_bits: int
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The tensor that is `value` on its whole real shape (and zero outside it)."""
+
+    shape: tuple[int, ...]
+    value: int
+
+
+@dataclass(frozen=True)
+class Combine:
+    """Sum of `coefficient * node` over `terms`; all nodes have this shape."""
+
+    shape: tuple[int, ...]
+    terms: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Transpose, sum and broadcast of one node.
+
+    Output axis j is input axis `source[j]`, or a new axis (a broadcast) where `source[j]` is -1;
+    input axes that do not occur in `source` are summed.
+    """
+
+    shape: tuple[int, ...]
+    node: int
+    source: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The scheduled rows of a data tensor: out[t, b, ...] = node[schedule[t, b], ...]."""
+
+    shape: tuple[int, ...]
+    node: int
+
+
+@dataclass(frozen=True)
+class Before:
+    """What earlier steps sum to: out[t, ...] = sum of node[s, ...] over s < t."""
+
+    shape: tuple[int, ...]
+    node: int
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Bilinear contraction (einsum of two nodes), the only rule that needs a sumcheck.
+
+    Axes carry small integer labels. A label of both factors is multiplied (batched if it is in
+    `out_labels`, contracted if not); a label of one factor alone is kept or summed likewise.
+    """
+
+    shape: tuple[int, ...]
+    left: int
+    right: int
+    left_labels: tuple[int, ...]
+    right_labels: tuple[int, ...]
+    out_labels: tuple[int, ...]
+
+
+Node = Committed | Constant | Combine | Axes | Rows | Before | Contract
+
+_KINDS: dict[str, type] = {
+    "committed": Committed,
+    "constant": Constant,
+    "combine": Combine,
+    "axes": Axes,
+    "rows": Rows,
+    "before": Before,
+    "contract": Contract,
+}
+_KIND_OF = {kind: name for name, kind in _KINDS.items()}
+
+
+def operands(node: Node) -> tuple[int, ...]:
+    """Indices of the nodes that `node` reads, in order."""
+    match node:
+        case Combine(terms=terms):
+            return tuple(index for _, index in terms)
+        case Axes(node=index) | Rows(node=index) | Before(node=index):
+            return (index,)
+        case Contract(left=left, right=right):
+            return (left, right)
+        case _:
+            return ()
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Every entry of a tuple of equally shaped nodes is a row of a table.
+
+    The tuple is (re + i*im, second); `im` and `second` are -1 (meaning zero) for plain ranges.
+    `name` is for people: "layer/tensor".
+    """
+
+    table: int
+    re: int
+    im: int
+    second: int
+    name: str
+
+    @property
+    def coordinates(self) -> tuple[int, ...]:
+        return tuple(index for index in (self.re, self.im, self.second) if index >= 0)
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A training block of `steps` steps on batches of `batch` rows.
+
+    `rows` is the number of rows of the data set. `remarks` are public facts for people (the exact
+    learning rate, the compiled formats); they are part of the digest and have no other meaning.
+    """
+
+    steps: int
+    batch: int
+    rows: int
+    nodes: tuple[Node, ...]
+    tables: tuple[Table, ...]
+    lookups: tuple[Lookup, ...]
+    zeros: tuple[int, ...]
+    remarks: tuple[str, ...]
+
+    def committed(self, oracle: str | None = None) -> tuple[int, ...]:
+        """Indices of the committed nodes (of one oracle), in order."""
+        return tuple(
+            index
+            for index, node in enumerate(self.nodes)
+            if isinstance(node, Committed) and oracle in (None, node.oracle)
+        )
+
+    @property
+    def committed_elements(self) -> int:
+        """Number of committed field elements, padding not counted."""
+        return sum(prod(self.nodes[index].shape) for index in self.committed())
+
+    @property
+    def lookup_entries(self) -> int:
+        """Number of lookups, padding not counted."""
+        return sum(prod(self.nodes[lookup.re].shape) for lookup in self.lookups)
+
+    def to_bytes(self) -> bytes:
+        """Canonical encoding: JSON without white space, in field order."""
+        document = {
+            "steps": self.steps,
+            "batch": self.batch,
+            "rows": self.rows,
+            "nodes": [[_KIND_OF[type(node)], *_plain(node)] for node in self.nodes],
+            "tables": [_plain(table) for table in self.tables],
+            "lookups": [_plain(lookup) for lookup in self.lookups],
+            "zeros": list(self.zeros),
+            "remarks": list(self.remarks),
+        }
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Circuit:
+        """Strict inverse of `to_bytes`; the result is checked.
+
+        Raises CircuitError on anything that `to_bytes` of a legal circuit would not have written.
+        """
+        if len(data) > MAX_CIRCUIT_BYTES:
+            raise CircuitError("circuit too large", expected=f"<= {MAX_CIRCUIT_BYTES} bytes", got=len(data))
+        try:
+            document = json.loads(data.decode("ascii"))
+            circuit = cls(
+                steps=document["steps"],
+                batch=document["batch"],
+                rows=document["rows"],
+                nodes=tuple(_built(_KINDS[row[0]], row[1:]) for row in document["nodes"]),
+                tables=tuple(_built(Table, row) for row in document["tables"]),
+                lookups=tuple(_built(Lookup, row) for row in document["lookups"]),
+                zeros=tuple(document["zeros"]),
+                remarks=tuple(document["remarks"]),
+            )
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError, AttributeError) as error:
+            raise CircuitError(f"circuit cannot be decoded: {type(error).__name__}") from error
+        circuit.check()
+        if circuit.to_bytes() != data:
+            raise CircuitError("circuit is not in canonical form")
+        return circuit
+
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical bytes."""
+        return hashlib.sha256(b"zkjax circuit" + self.to_bytes()).digest()
+
+    def check(self) -> None:
+        """Raise CircuitError unless every legality rule holds.
+
+        Soundness: the ranges are a separate rule (`ranges.check_ranges`); both must hold.
+        """
+        from zkjax.statement.legality import check_circuit
+
+        check_circuit(self)
+
+
+def _plain(value: object) -> object:
+    """Dataclass or tuple to nested lists of ints and strings."""
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, int | str):
+        return value
+    return [_plain(getattr(value, field.name)) for field in fields(value)]  # type: ignore[arg-type]
+
+
+def _built(kind: Callable, row: object) -> object:
+    if not isinstance(row, list) or len(row) != len(fields(kind)):  # type: ignore[arg-type]
+        raise ValueError("wrong number of fields")
+    return kind(*(_frozen(entry) for entry in row))
+
+
+def _frozen(value: object) -> object:
+    return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value

@@ -1,0 +1,167 @@
+"""Legality rules of a circuit: what makes its meaning well defined, whoever wrote it.
+
+The rules cover types, sizes, shapes and the padding rule (all-zero inputs are a row of every
+table, which `Table.is_legal` guarantees). That no value wraps around is checked in `ranges.py`.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from zkjax.statement.circuit import (
+    MAX_AXES,
+    MAX_COEFFICIENT,
+    MAX_COMMITTED_ELEMENTS,
+    MAX_DIMENSION,
+    MAX_ELEMENTS,
+    MAX_NODES,
+    MAX_STEPS,
+    ORACLES,
+    Axes,
+    Before,
+    Circuit,
+    CircuitError,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Lookup,
+    Node,
+    Rows,
+    operands,
+)
+from zkjax.statement.tables import Table
+
+
+def check_circuit(circuit: Circuit) -> None:
+    """Raise CircuitError naming the first rule that `circuit` breaks."""
+    _require(_is_int(circuit.steps) and 1 <= circuit.steps <= MAX_STEPS, "steps out of range", circuit.steps)
+    _require(_is_int(circuit.batch) and 1 <= circuit.batch <= MAX_DIMENSION, "batch out of range", circuit.batch)
+    _require(_is_int(circuit.rows) and 1 <= circuit.rows <= MAX_DIMENSION, "rows out of range", circuit.rows)
+    _require(len(circuit.nodes) <= MAX_NODES, "too many nodes", len(circuit.nodes))
+    for index, node in enumerate(circuit.nodes):
+        _check_node(circuit, index, node)
+    elements = sum(
+        prod(1 << (size - 1).bit_length() for size in circuit.nodes[index].shape) for index in circuit.committed()
+    )
+    _require(elements <= MAX_COMMITTED_ELEMENTS, "too many committed elements", elements)
+    names = [(circuit.nodes[index].oracle, circuit.nodes[index].name) for index in circuit.committed()]  # type: ignore[union-attr]
+    _require(len(set(names)) == len(names), "two committed tensors share a name", names)
+    _require(len(circuit.committed("advice")) >= 1, "no advice tensor", 0)
+    _check_state(circuit)
+    _require(1 <= len(circuit.tables) <= 256, "number of tables out of range", len(circuit.tables))
+    for table in circuit.tables:
+        _check_table(table)
+    _require(len(set(circuit.tables)) == len(circuit.tables), "a table occurs twice", len(circuit.tables))
+    _require(1 <= len(circuit.lookups) <= MAX_NODES, "number of lookups out of range", len(circuit.lookups))
+    for lookup in circuit.lookups:
+        _check_lookup(circuit, lookup)
+    for index in circuit.zeros:
+        _require(_is_int(index) and 0 <= index < len(circuit.nodes), "zero names no node", index)
+    _require(all(isinstance(remark, str) for remark in circuit.remarks), "a remark is no text", circuit.remarks)
+
+
+def _require(condition: bool, rule: str, got: object) -> None:
+    if not condition:
+        text = repr(got)
+        raise CircuitError(f"illegal circuit: {rule}: {text if len(text) < 200 else text[:200] + '...'}")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_shape(where: str, shape: object) -> None:
+    legal = (
+        isinstance(shape, tuple)
+        and len(shape) <= MAX_AXES
+        and all(_is_int(size) and 1 <= size <= MAX_DIMENSION for size in shape)
+        and prod(shape) <= MAX_ELEMENTS
+    )
+    _require(legal, f"{where} has an illegal shape", shape)
+
+
+def _check_node(circuit: Circuit, index: int, node: Node) -> None:
+    where = f"node {index} ({type(node).__name__})"
+    _check_shape(where, node.shape)
+    for operand in operands(node):
+        _require(_is_int(operand) and 0 <= operand < index, f"{where} reads a later node", operand)
+    shapes = [circuit.nodes[operand].shape for operand in operands(node)]
+    match node:
+        case Committed(shape=shape, oracle=oracle, name=name, fraction_bits=bits):
+            _require(oracle in ORACLES, f"{where} names no oracle", oracle)
+            _require(isinstance(name, str) and 0 < len(name) <= 256, f"{where} has no name", name)
+            _require(_is_int(bits) and -64 <= bits <= 64, f"{where} has illegal fraction bits", bits)
+            if oracle == "data":
+                _require(shape[:1] == (circuit.rows,), f"{where} has another number of rows", shape)
+        case Constant(value=value):
+            _require(_is_int(value) and abs(value) < MAX_COEFFICIENT, f"{where} is too large", value)
+        case Combine(shape=shape, terms=terms):
+            _require(len(terms) >= 1, f"{where} has no terms", terms)
+            coefficients = [coefficient for coefficient, _ in terms]
+            legal = all(_is_int(c) and 0 < abs(c) < MAX_COEFFICIENT for c in coefficients)
+            _require(legal, f"{where} has an illegal coefficient", coefficients)
+            _require(all(other == shape for other in shapes), f"{where} mixes shapes", (shape, *shapes))
+        case Axes(shape=shape, source=source):
+            _require(len(source) == len(shape), f"{where} maps another number of axes", source)
+            used = [axis for axis in source if axis != -1]
+            legal = all(_is_int(axis) and 0 <= axis < len(shapes[0]) for axis in used) and len(set(used)) == len(used)
+            _require(legal, f"{where} has an illegal axis map", source)
+            kept = all(axis == -1 or shapes[0][axis] == size for axis, size in zip(source, shape, strict=True))
+            _require(kept, f"{where} changes the size of an axis", (shape, shapes[0], source))
+        case Rows(shape=shape, node=data):
+            source = circuit.nodes[data]
+            _require(isinstance(source, Committed) and source.oracle == "data", f"{where} reads no data tensor", data)
+            expected = (circuit.steps, circuit.batch, *shapes[0][1:])
+            _require(shape == expected, f"{where} has another shape than {expected}", shape)
+        case Before(shape=shape):
+            legal = shape == shapes[0] and shape[:1] == (circuit.steps,)
+            _require(legal, f"{where} has no axis of steps", (shape, shapes[0]))
+        case Contract():
+            _check_contract(where, node, *shapes)
+
+
+def _check_contract(where: str, node: Contract, left_shape: tuple[int, ...], right_shape: tuple[int, ...]) -> None:
+    sizes: dict[int, int] = {}
+    groups = (
+        (node.left_labels, left_shape),
+        (node.right_labels, right_shape),
+        (node.out_labels, node.shape),
+    )
+    for labels, shape in groups:
+        legal = len(labels) == len(shape) and len(set(labels)) == len(labels) and all(_is_int(x) for x in labels)
+        _require(legal, f"{where} labels its axes wrongly", (labels, shape))
+        for label, size in zip(labels, shape, strict=True):
+            _require(sizes.setdefault(label, size) == size, f"{where} gives one label two sizes", (labels, shape))
+    inputs = set(node.left_labels) | set(node.right_labels)
+    _require(set(node.out_labels) <= inputs, f"{where} has a label out of nowhere", node.out_labels)
+
+
+def _check_state(circuit: Circuit) -> None:
+    """The state before and after are the same leaves: names, shapes, fraction bits, order."""
+    before, after = (
+        [(n.name, n.shape, n.fraction_bits) for n in map(circuit.nodes.__getitem__, circuit.committed(oracle))]  # type: ignore[union-attr]
+        for oracle in ("before", "after")
+    )
+    _require(before == after, "state before and after differ in names, shapes or formats", (before, after))
+    _require(len(before) >= 1, "no state", before)
+    _require(len(circuit.committed("data")) >= 1, "no data", circuit.committed("data"))
+
+
+def _check_table(table: Table) -> None:
+    legal = isinstance(table.kind, str) and all(_is_int(x) for x in (table.lo, table.hi, table.limit))
+    _require(legal and table.is_legal(), "illegal table", table)
+
+
+def _check_lookup(circuit: Circuit, lookup: Lookup) -> None:
+    where = f"lookup {lookup.name!r}"
+    _require(isinstance(lookup.name, str) and 0 < len(lookup.name) <= 256, "lookup without a name", lookup.name)
+    _require(_is_int(lookup.table) and 0 <= lookup.table < len(circuit.tables), f"{where} names no table", lookup.table)
+    named = (lookup.re, lookup.im, lookup.second)
+    legal = all(_is_int(x) and -1 <= x < len(circuit.nodes) for x in named)
+    _require(legal, f"{where} names no node", named)
+    expected = 1 if circuit.tables[lookup.table].arity == 1 else 3
+    present = tuple(index for index in named if index >= 0)
+    _require(len(present) == expected and lookup.re >= 0, f"{where} has another arity than its table", named)
+    shapes = {circuit.nodes[index].shape for index in present}
+    _require(len(shapes) == 1, f"{where} mixes shapes", shapes)

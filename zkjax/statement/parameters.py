@@ -1,0 +1,89 @@
+"""Parameters of the proof system: constants of the format, and the code of a commitment.
+
+Nothing here is read from a proof. The code parameters are derived from the sizes in the statement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log2
+
+FORMAT_VERSION = 1
+SOUNDNESS_FLOOR_BITS = 100
+QUERY_TARGET_BITS = 102
+LOOKUP_GRINDING_BITS = 12
+OPENING_GRINDING_BITS = 16
+SALT_BYTES = 32
+DIGEST_BYTES = 32
+ELEMENT_BYTES = 16
+MIN_LOG_MESSAGE = 11
+MAX_LOG_MESSAGE = 18
+LOG_BLOWUP = 2
+MIN_LOOKUP_ROW_BITS = 11
+DEFAULT_OPENINGS = 8
+
+
+@dataclass(frozen=True)
+class Code:
+    """Interleaved Reed-Solomon code over K that all oracles of one proof share.
+
+    A row is the coefficient vector [2**log_message message symbols | mask_symbols uniform ones],
+    evaluated at the 2**log_length roots of unity. `openings` is how many proofs may open one
+    commitment before its hiding is used up; each opens `queries` columns.
+    """
+
+    log_message: int
+    openings: int
+
+    @property
+    def message(self) -> int:
+        return 1 << self.log_message
+
+    @property
+    def log_length(self) -> int:
+        return self.log_message + LOG_BLOWUP
+
+    @property
+    def length(self) -> int:
+        return 1 << self.log_length
+
+    @property
+    def queries(self) -> int:
+        """Columns opened per proof: the least count that reaches QUERY_TARGET_BITS.
+
+        The count and the rate depend on each other through the mask symbols; the least fixed
+        point is taken.
+        """
+        count = 1
+        while True:
+            needed = ceil((QUERY_TARGET_BITS - OPENING_GRINDING_BITS) / self.bits_per_query(count))
+            if needed <= count:
+                return count
+            count = needed
+
+    def bits_per_query(self, queries: int) -> float:
+        """-log2(1 - delta) at the unique-decoding radius delta with masks for `queries` columns."""
+        dimension = self.message + self.openings * queries
+        if dimension >= self.length:
+            raise ValueError(f"{self.openings} openings of {queries} columns do not fit a code of length {self.length}")
+        delta = ((self.length - dimension) // 2 + 1) / self.length
+        return -log2(1 - delta)
+
+    @property
+    def mask_symbols(self) -> int:
+        """Uniform symbols per row: one per column that may ever be opened."""
+        return self.openings * self.queries
+
+    @property
+    def dimension(self) -> int:
+        return self.message + self.mask_symbols
+
+    def is_legal(self) -> bool:
+        """Whether the parameters are in the supported range and the code exists."""
+        integers = all(type(value) is int for value in (self.log_message, self.openings))
+        if not (integers and MIN_LOG_MESSAGE <= self.log_message <= MAX_LOG_MESSAGE and 1 <= self.openings <= 1024):
+            return False
+        try:
+            return self.dimension < self.length
+        except ValueError:
+            return False
