@@ -124,7 +124,8 @@ def _require(*arrays: Any) -> None:
 
 def _final(x: Any) -> Any:
     """The canonical representative of x < 2p: the wrapped difference is huge when x < p."""
-    return np.minimum(x, x - _P)
+    # The function, not the operator, which warns of the wrap on scalars.
+    return np.minimum(x, np.subtract(x, _P))
 
 
 def reduce(x: Base) -> Base:
