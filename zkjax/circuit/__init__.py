@@ -1,0 +1,1 @@
+"""Integer program -> circuit: committed and virtual tensors, lookups, and the recipes of the witness."""

@@ -1,0 +1,213 @@
+"""Builds a circuit node by node, with its recipes.
+
+The builder knows the non-linear gadgets: rescaling by a virtual remainder, range checks by limbs,
+the zkReLU tuple and the gated gradient. Equal virtual nodes and equal lookups are shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zkjax.circuit.recipes import Gated, Quotient, Recipe, ReluGate, ReluOutput, RemainderLimb, ValueLimb
+from zkjax.statement.circuit import (
+    Axes,
+    Before,
+    Circuit,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Lookup,
+    Node,
+    Rows,
+)
+from zkjax.statement.tables import Table
+
+LIMB_BITS = 16
+DIRECT_RANGE_BITS = 16
+
+
+class CircuitBuilder:
+    """Mutable builder; `finish` returns the checked, immutable circuit.
+
+    Node arguments and results are node indices.
+    """
+
+    def __init__(self, *, steps: int, batch: int, rows: int):
+        self.steps, self.batch, self.rows_of_data = steps, batch, rows
+        self.nodes: list[Node] = []
+        self.tables: list[Table] = []
+        self.lookups: list[Lookup] = []
+        self.zeros: list[int] = []
+        self.remarks: list[str] = []
+        self.recipes: dict[int, Recipe] = {}
+        self._known: dict[Node, int] = {}
+
+    def shape(self, node: int) -> tuple[int, ...]:
+        return self.nodes[node].shape
+
+    def add(self, node: Node) -> int:
+        """Index of `node`, shared with an equal earlier one."""
+        if node not in self._known:
+            self._known[node] = len(self.nodes)
+            self.nodes.append(node)
+        return self._known[node]
+
+    def committed(
+        self, name: str, shape: Sequence[int], *, oracle: str, fraction_bits: int = 0, recipe: Recipe | None = None
+    ) -> int:
+        index = self.add(Committed(tuple(shape), oracle, name, fraction_bits))
+        if recipe is not None:
+            self.recipes[index] = recipe
+        return index
+
+    def constant(self, shape: Sequence[int], value: int) -> int:
+        return self.add(Constant(tuple(shape), value))
+
+    def combine(self, *terms: tuple[int, int]) -> int:
+        """Sum of (coefficient, node) terms; nested combinations are flattened, equal nodes merged."""
+        merged: dict[int, int] = {}
+        for coefficient, node in terms:
+            inner = self.nodes[node]
+            parts = inner.terms if isinstance(inner, Combine) else ((1, node),)
+            for factor, operand in parts:
+                merged[operand] = merged.get(operand, 0) + coefficient * factor
+        left = tuple((coefficient, node) for node, coefficient in sorted(merged.items()) if coefficient)
+        shape = self.shape(terms[0][1])
+        if not left:
+            return self.constant(shape, 0)
+        if len(left) == 1 and left[0][0] == 1:
+            return left[0][1]
+        return self.add(Combine(shape, left))
+
+    def axes(self, node: int, source: Sequence[int], shape: Sequence[int]) -> int:
+        source, shape = tuple(source), tuple(shape)
+        if source == tuple(range(len(self.shape(node)))):
+            return node
+        return self.add(Axes(shape, node, source))
+
+    def rows(self, node: int) -> int:
+        return self.add(Rows((self.steps, self.batch, *self.shape(node)[1:]), node))
+
+    def before(self, node: int) -> int:
+        return self.add(Before(self.shape(node), node))
+
+    def contract(self, left: int, right: int, spec: str) -> int:
+        """Bilinear contraction by an einsum specification, e.g. 'tni,tio->tno'."""
+        inputs, out = spec.split("->")
+        left_labels, right_labels = inputs.split(",")
+        number = {letter: index for index, letter in enumerate(dict.fromkeys(left_labels + right_labels))}
+        sizes = dict(zip(left_labels, self.shape(left), strict=True))
+        sizes |= dict(zip(right_labels, self.shape(right), strict=True))
+        return self.add(
+            Contract(
+                tuple(sizes[letter] for letter in out),
+                left,
+                right,
+                tuple(number[letter] for letter in left_labels),
+                tuple(number[letter] for letter in right_labels),
+                tuple(number[letter] for letter in out),
+            )
+        )
+
+    def table(self, kind: str, lo: int, hi: int, limit: int = 0) -> int:
+        table = Table(kind, lo, hi, limit)
+        if table not in self.tables:
+            self.tables.append(table)
+        return self.tables.index(table)
+
+    def range_check(self, node: int, lo: int, hi: int, name: str) -> None:
+        """lo <= node <= hi by one lookup."""
+        lookup = Lookup(self.table("range", lo, hi), node, -1, -1, name)
+        if lookup not in self.lookups:
+            self.lookups.append(lookup)
+
+    def rescale(self, node: int, shift: int, name: str, *, oracle: str = "advice", fraction_bits: int = 0) -> int:
+        """Quotient of `node` by 2**shift, rounded; remainder limbs committed but for the lowest.
+
+        The caller must range-check the quotient: the gadget alone ties it to `node` only up to its
+        range. `shift` >= 1.
+        """
+        quotient = self.committed(
+            name, self.shape(node), oracle=oracle, fraction_bits=fraction_bits, recipe=Quotient(node, shift)
+        )
+        self._check_remainder(node, quotient, shift, name if oracle == "advice" else f"{oracle}/{name}")
+        return quotient
+
+    def _check_remainder(self, node: int, quotient: int, shift: int, name: str) -> None:
+        """0 <= node + 2**(shift - 1) - 2**shift * quotient < 2**shift, by limbs of exact widths."""
+        shape = self.shape(node)
+        terms = [(1, node), (1, self.constant(shape, 1 << (shift - 1))), (-(1 << shift), quotient)]
+        for offset in range(LIMB_BITS, shift, LIMB_BITS):
+            width = min(LIMB_BITS, shift - offset)
+            limb_name = f"{name}/remainder[{offset}:{offset + width}]"
+            recipe = RemainderLimb(node, shift, offset, width)
+            limb = self.committed(limb_name, shape, oracle="advice", recipe=recipe)
+            self.range_check(limb, 0, (1 << width) - 1, limb_name)
+            terms.append((-(1 << offset), limb))
+        width = min(LIMB_BITS, shift)
+        self.range_check(self.combine(*terms), 0, (1 << width) - 1, f"{name}/remainder[0:{width}]")
+
+    def signed_range(self, node: int, bits: int, name: str) -> None:
+        """-2**bits <= node < 2**bits, by one lookup or by limbs; `node` is committed."""
+        if bits + 1 <= DIRECT_RANGE_BITS:
+            self.range_check(node, -(1 << bits), (1 << bits) - 1, f"{name}/range")
+            return
+        shape, bias, total = self.shape(node), 1 << bits, bits + 1
+        terms = [(1, node), (1, self.constant(shape, bias))]
+        for offset in range(LIMB_BITS, total, LIMB_BITS):
+            width = min(LIMB_BITS, total - offset)
+            limb_name = f"{name}/limb[{offset}:{offset + width}]"
+            recipe = ValueLimb(node, bias, offset, width)
+            limb = self.committed(limb_name, shape, oracle="advice", recipe=recipe)
+            self.range_check(limb, 0, (1 << width) - 1, limb_name)
+            terms.append((-(1 << offset), limb))
+        self.range_check(self.combine(*terms), 0, (1 << LIMB_BITS) - 1, f"{name}/limb[0:{LIMB_BITS}]")
+
+    def relu(self, quotient: int, *, lo: int, hi: int, limit: int, name: str) -> tuple[int, int]:
+        """(output, gate) of the zkReLU tuple; also range-checks `quotient` to [lo, hi]."""
+        shape = self.shape(quotient)
+        gate = self.committed(f"{name}/gate", shape, oracle="advice", recipe=ReluGate(quotient, limit))
+        output = self.committed(f"{name}/output", shape, oracle="advice", recipe=ReluOutput(quotient, limit))
+        self.lookups.append(Lookup(self.table("relu", lo, hi, limit), quotient, gate, output, f"{name}/relu"))
+        return output, gate
+
+    def gated(self, quotient: int, gate: int, *, lo: int, hi: int, limit: int, name: str) -> int:
+        """gate * clip(quotient) as a committed tensor; also range-checks `quotient` to [lo, hi]."""
+        recipe = Gated(quotient, gate, limit)
+        output = self.committed(f"{name}/gated", self.shape(quotient), oracle="advice", recipe=recipe)
+        self.lookups.append(Lookup(self.table("gated", lo, hi, limit), quotient, gate, output, f"{name}/gated"))
+        return output
+
+    def state_before(self, name: str, shape: Sequence[int], *, fraction_bits: int, bits: int) -> int:
+        """A state leaf at the start of the block, |value| <= 2**bits in units of 2**-fraction_bits."""
+        node = self.committed(name, shape, oracle="before", fraction_bits=fraction_bits)
+        self.signed_range(node, bits, f"before/{name}")
+        return node
+
+    def state_after(self, name: str, node: int, shift: int, *, fraction_bits: int, bits: int) -> int:
+        """The state leaf after the block: `node` rounded by 2**shift and range-checked."""
+        if shift == 0:
+            after = self.committed(
+                name, self.shape(node), oracle="after", fraction_bits=fraction_bits, recipe=Quotient(node, 0)
+            )
+            self.zeros.append(self.combine((1, node), (-1, after)))
+        else:
+            after = self.rescale(node, shift, name, oracle="after", fraction_bits=fraction_bits)
+        self.signed_range(after, bits, f"after/{name}")
+        return after
+
+    def finish(self) -> Circuit:
+        """The circuit, legal (CircuitError otherwise). Ranges are checked by `check_ranges`."""
+        circuit = Circuit(
+            steps=self.steps,
+            batch=self.batch,
+            rows=self.rows_of_data,
+            nodes=tuple(self.nodes),
+            tables=tuple(self.tables),
+            lookups=tuple(self.lookups),
+            zeros=tuple(self.zeros),
+            remarks=tuple(self.remarks),
+        )
+        circuit.check()
+        return circuit
