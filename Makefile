@@ -1,0 +1,70 @@
+# Everything a visitor or a developer runs. `make` alone lists the targets.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV_VERSION := 0.13.9
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+PYTEST_WORKERS ?= 2
+DEMO_FOLDER ?= demo-run
+
+.PHONY: help venv demo test test-slow bench kernels lint format lock clean
+
+help:
+	@echo "make demo       install, train and prove 16 steps on digits, verify, print one table"
+	@echo "make test       the fast test suite"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make bench      the training block of a digits network, timed by phase"
+	@echo "make kernels    compile the Pallas kernels to machine code, without a GPU"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     ruff's formatter and its safe fixes"
+	@echo "make lock       resolve pyproject.toml into requirements.lock again"
+
+venv: $(INSTALLED)
+
+# The environment is exactly the lock file, checked by hash, and this checkout in place.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "zkjax needs Python 3.11; name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile \
+		--require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	@touch $(INSTALLED)
+
+demo: $(INSTALLED)
+	@$(BIN)/python examples/demo.py $(DEMO_FOLDER)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/training_block.py --inputs 64 --width 128 --layers 3 --classes 10 \
+		--batch 64 --steps 16
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:
+	@mkdir -p build
+	@test -x build/uv/bin/uv || $(PYTHON) -m venv build/uv
+	@build/uv/bin/python -m pip install --quiet --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --extra dev --no-emit-package zkjax \
+		--custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist $(DEMO_FOLDER) .pytest_cache .ruff_cache .mypy_cache .hypothesis
