@@ -2,12 +2,18 @@
 
 The builder knows the non-linear gadgets: rescaling by a virtual remainder, range checks by limbs,
 the zkReLU tuple and the gated gradient. Equal virtual nodes and equal lookups are shared.
+
+Nodes are made in the order in which a step computes them, in which the weights come before the
+gradients that move them. `deferred` stands for such a tensor until `bind` says what it is;
+`finish` sorts the nodes so that each reads earlier ones only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from zkjax.circuit.program import Lowered
 from zkjax.circuit.recipes import Gated, Quotient, Recipe, ReluGate, ReluOutput, RemainderLimb, ValueLimb
 from zkjax.statement.circuit import (
     Axes,
@@ -20,6 +26,7 @@ from zkjax.statement.circuit import (
     Lookup,
     Node,
     Rows,
+    operands,
 )
 from zkjax.statement.tables import Table
 
@@ -27,31 +34,50 @@ LIMB_BITS = 16
 DIRECT_RANGE_BITS = 16
 
 
+@dataclass(frozen=True)
+class _Deferred:
+    """Placeholder of a virtual tensor that `bind` defines later."""
+
+    shape: tuple[int, ...]
+    label: str
+
+
 class CircuitBuilder:
-    """Mutable builder; `finish` returns the checked, immutable circuit.
+    """Mutable builder; `finish` returns the checked, immutable circuit with its recipes.
 
     Node arguments and results are node indices.
     """
 
     def __init__(self, *, steps: int, batch: int, rows: int):
         self.steps, self.batch, self.rows_of_data = steps, batch, rows
-        self.nodes: list[Node] = []
+        self.nodes: list[Node | _Deferred] = []
         self.tables: list[Table] = []
         self.lookups: list[Lookup] = []
         self.zeros: list[int] = []
         self.remarks: list[str] = []
         self.recipes: dict[int, Recipe] = {}
-        self._known: dict[Node, int] = {}
+        self._known: dict[Node | _Deferred, int] = {}
+        self._bound: dict[int, int] = {}
 
     def shape(self, node: int) -> tuple[int, ...]:
         return self.nodes[node].shape
 
-    def add(self, node: Node) -> int:
+    def add(self, node: Node | _Deferred) -> int:
         """Index of `node`, shared with an equal earlier one."""
         if node not in self._known:
             self._known[node] = len(self.nodes)
             self.nodes.append(node)
         return self._known[node]
+
+    def deferred(self, label: str, shape: Sequence[int]) -> int:
+        """A virtual tensor to be defined by `bind` before `finish`; `label` is unique."""
+        return self.add(_Deferred(tuple(shape), label))
+
+    def bind(self, deferred: int, node: int) -> None:
+        """Define a deferred tensor as `node`, of the same shape."""
+        if self.shape(deferred) != self.shape(node):
+            raise ValueError(f"{self.nodes[deferred]} bound to a node of shape {self.shape(node)}")
+        self._bound[deferred] = node
 
     def committed(
         self, name: str, shape: Sequence[int], *, oracle: str, fraction_bits: int = 0, recipe: Recipe | None = None
@@ -197,17 +223,83 @@ class CircuitBuilder:
         self.signed_range(after, bits, f"after/{name}")
         return after
 
-    def finish(self) -> Circuit:
-        """The circuit, legal (CircuitError otherwise). Ranges are checked by `check_ranges`."""
+    def finish(self) -> Lowered:
+        """The circuit, sorted and legal (CircuitError otherwise), with recipes for its numbering.
+
+        Ranges are checked by `statement.ranges.check_ranges`.
+        """
+        order = self._sorted()
+        number = {old: new for new, old in enumerate(order)}
+        number |= {deferred: number[self._resolved(deferred)] for deferred in self._bound}
         circuit = Circuit(
             steps=self.steps,
             batch=self.batch,
             rows=self.rows_of_data,
-            nodes=tuple(self.nodes),
+            nodes=tuple(_renumbered(self.nodes[old], number) for old in order),
             tables=tuple(self.tables),
-            lookups=tuple(self.lookups),
-            zeros=tuple(self.zeros),
+            lookups=tuple(
+                replace(
+                    lookup,
+                    re=number[lookup.re],
+                    im=number.get(lookup.im, -1),
+                    second=number.get(lookup.second, -1),
+                )
+                for lookup in self.lookups
+            ),
+            zeros=tuple(number[node] for node in self.zeros),
             remarks=tuple(self.remarks),
         )
         circuit.check()
-        return circuit
+        recipes = {}
+        for node, recipe in self.recipes.items():
+            links = {"source": number[recipe.source]}
+            if isinstance(recipe, Gated):
+                links["gate"] = number[recipe.gate]
+            recipes[number[node]] = replace(recipe, **links)
+        return Lowered(circuit, recipes)
+
+    def _resolved(self, node: int) -> int:
+        while isinstance(self.nodes[node], _Deferred):
+            if node not in self._bound:
+                raise ValueError(f"{self.nodes[node]} was never bound")
+            node = self._bound[node]
+        return node
+
+    def _sorted(self) -> list[int]:
+        """All nodes that lookups, zeros, recipes or commitments reach, operands first."""
+        roots = [node for lookup in self.lookups for node in lookup.coordinates] + self.zeros
+        roots += [recipe.source for recipe in self.recipes.values()]
+        roots += [index for index, node in enumerate(self.nodes) if isinstance(node, Committed)]
+        order: list[int] = []
+        done: set[int] = set()
+        open_nodes: set[int] = set()
+        for root in sorted(set(map(self._resolved, roots))):
+            stack = [(root, False)]
+            while stack:
+                node, finished = stack.pop()
+                if finished:
+                    open_nodes.discard(node)
+                    done.add(node)
+                    order.append(node)
+                elif node not in done:
+                    if node in open_nodes:
+                        raise ValueError(f"node {self.nodes[node]} depends on itself")
+                    open_nodes.add(node)
+                    stack.append((node, True))
+                    stack += [(self._resolved(operand), False) for operand in reversed(operands(self.nodes[node]))]  # type: ignore[arg-type]
+        return order
+
+
+def _renumbered(node: Node | _Deferred, number: dict[int, int]) -> Node:
+    match node:
+        case Combine(terms=terms):
+            merged: dict[int, int] = {}
+            for coefficient, operand in terms:
+                merged[number[operand]] = merged.get(number[operand], 0) + coefficient
+            return replace(node, terms=tuple((c, operand) for operand, c in sorted(merged.items()) if c))
+        case Axes() | Rows() | Before():
+            return replace(node, node=number[node.node])
+        case Contract():
+            return replace(node, left=number[node.left], right=number[node.right])
+        case _:
+            return node  # type: ignore[return-value]
