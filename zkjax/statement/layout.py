@@ -76,11 +76,11 @@ class Layout:
         return self.oracles[ORACLES.index(name)]
 
 
-def _place(tensors: list[tuple[int, tuple[int, ...]]], masks: int) -> tuple[tuple[Block, ...], int, int]:
-    """Blocks by falling size, each into the emptier lane; the mask symbols; symbols used."""
+def _place(tensors: list[tuple[str, int, tuple[int, ...]]], masks: int) -> tuple[tuple[Block, ...], int, int]:
+    """Blocks by falling size and name, each into the emptier lane; the mask symbols; symbols used."""
     ends = [0, 0]
     blocks = []
-    for node, shape in sorted(tensors, key=lambda entry: (-tensor_bits(entry[1]), entry[0] < 0, abs(entry[0]))):
+    for _, node, shape in sorted(tensors, key=lambda entry: (-tensor_bits(entry[2]), entry[0])):
         lane = REAL if ends[REAL] <= ends[IMAGINARY] else IMAGINARY
         blocks.append(Block(node, shape, lane, ends[lane]))
         ends[lane] += 1 << tensor_bits(shape)
@@ -89,10 +89,13 @@ def _place(tensors: list[tuple[int, tuple[int, ...]]], masks: int) -> tuple[tupl
     return tuple(blocks), used, used + masks
 
 
-def _tensors(circuit: Circuit, oracle: str) -> list[tuple[int, tuple[int, ...]]]:
-    tensors = [(index, circuit.nodes[index].shape) for index in circuit.committed(oracle)]
+def _tensors(circuit: Circuit, oracle: str) -> list[tuple[str, int, tuple[int, ...]]]:
+    nodes = ((index, circuit.nodes[index]) for index in circuit.committed(oracle))
+    tensors = [(f"tensor {node.name}", index, node.shape) for index, node in nodes]  # type: ignore[union-attr]
     if oracle == "advice":
-        tensors += [(-1 - index, (1 << table.bits,)) for index, table in enumerate(circuit.tables)]
+        tensors += [
+            (f"multiplicities {index:03}", -1 - index, (1 << table.bits,)) for index, table in enumerate(circuit.tables)
+        ]
     return tensors
 
 

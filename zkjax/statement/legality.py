@@ -138,9 +138,9 @@ def _check_contract(where: str, node: Contract, left_shape: tuple[int, ...], rig
 
 
 def _check_state(circuit: Circuit) -> None:
-    """The state before and after are the same leaves: names, shapes, fraction bits, order."""
+    """The state before and after are the same leaves: names, shapes, fraction bits."""
     before, after = (
-        [(n.name, n.shape, n.fraction_bits) for n in map(circuit.nodes.__getitem__, circuit.committed(oracle))]  # type: ignore[union-attr]
+        sorted((n.name, n.shape, n.fraction_bits) for n in map(circuit.nodes.__getitem__, circuit.committed(oracle)))  # type: ignore[union-attr]
         for oracle in ("before", "after")
     )
     _require(before == after, "state before and after differ in names, shapes or formats", (before, after))
