@@ -1,0 +1,157 @@
+"""The shape of a proof: lookup classes, sumcheck phases, pads. A pure function of the circuit.
+
+Neither the prover nor the verifier decides anything at run time: what is sent, how long it is and
+in which order follows from the circuit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from zkjax.statement.circuit import Circuit, Contract, operands
+from zkjax.statement.layout import Layout, axis_bits, choose_log_message, lay_out, tensor_bits
+from zkjax.statement.parameters import MIN_LOOKUP_ROW_BITS, Code
+
+
+@dataclass(frozen=True)
+class LookupClass:
+    """Columns of one length in the LogUp argument: some lookups, then some tables.
+
+    Column j < len(lookups) is lookup `lookups[j]`, the next ones are `tables`, the rest up to
+    2**column_bits is padding with numerator 0 and denominator 1. Every column has 2**row_bits rows;
+    a shorter tensor occupies the first ones and is followed by zero tuples. A leaf's index is
+    (column bits, row bits), most significant first.
+    """
+
+    row_bits: int
+    lookups: tuple[int, ...]
+    tables: tuple[int, ...]
+
+    @property
+    def columns(self) -> int:
+        return len(self.lookups) + len(self.tables)
+
+    @property
+    def column_bits(self) -> int:
+        return axis_bits(self.columns)
+
+    @property
+    def depth(self) -> int:
+        return self.row_bits + self.column_bits
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Bilinear nodes whose claims are reduced by one batched sumcheck.
+
+    `instances` is the number of (node, incoming claim) pairs, `variables` the number of rounds.
+    """
+
+    nodes: tuple[int, ...]
+    instances: int
+    variables: int
+
+
+def shared_bits(circuit: Circuit, node: int) -> int:
+    """Number of sumcheck variables of a contraction: the axes that both factors have."""
+    contract = circuit.nodes[node]
+    assert isinstance(contract, Contract)
+    sizes = dict(zip(contract.left_labels, circuit.nodes[contract.left].shape, strict=True))
+    return sum(axis_bits(sizes[label]) for label in contract.left_labels if label in contract.right_labels)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything public about the course of a proof of `circuit` under `openings` per commitment."""
+
+    circuit: Circuit
+    openings: int
+
+    @cached_property
+    def classes(self) -> tuple[LookupClass, ...]:
+        """Lookup classes by rising length."""
+        lookups: dict[int, list[int]] = {}
+        tables: dict[int, list[int]] = {}
+        for index, lookup in enumerate(self.circuit.lookups):
+            bits = max(MIN_LOOKUP_ROW_BITS, tensor_bits(self.circuit.nodes[lookup.re].shape))
+            lookups.setdefault(bits, []).append(index)
+        for index, table in enumerate(self.circuit.tables):
+            tables.setdefault(max(MIN_LOOKUP_ROW_BITS, table.bits), []).append(index)
+        return tuple(
+            LookupClass(bits, tuple(lookups.get(bits, ())), tuple(tables.get(bits, ())))
+            for bits in sorted(lookups.keys() | tables.keys())
+        )
+
+    @cached_property
+    def levels(self) -> tuple[int, ...]:
+        """Per node, how many sumcheck phases its claims wait for.
+
+        A contraction of level n is reduced in phase n - 1; a linear node of level n is rewritten
+        just after phase n - 1.
+        """
+        levels = [0] * len(self.circuit.nodes)
+        for index in reversed(range(len(self.circuit.nodes))):
+            node = self.circuit.nodes[index]
+            levels[index] += isinstance(node, Contract)
+            for operand in operands(node):
+                levels[operand] = max(levels[operand], levels[index])
+        return tuple(levels)
+
+    @cached_property
+    def claim_counts(self) -> tuple[int, ...]:
+        """Per node, how many claims reach it."""
+        counts = [0] * len(self.circuit.nodes)
+        for lookup in self.circuit.lookups:
+            for index in lookup.coordinates:
+                counts[index] += 1
+        for index in self.circuit.zeros:
+            counts[index] += 1
+        for index in reversed(range(len(self.circuit.nodes))):
+            for operand in operands(self.circuit.nodes[index]):
+                counts[operand] += counts[index]
+        return tuple(counts)
+
+    @cached_property
+    def phases(self) -> tuple[Phase, ...]:
+        phases = []
+        for level in range(1, max(self.levels, default=0) + 1):
+            nodes = tuple(
+                index
+                for index, node in enumerate(self.circuit.nodes)
+                if isinstance(node, Contract) and self.levels[index] == level and self.claim_counts[index]
+            )
+            if nodes:
+                instances = sum(self.claim_counts[index] for index in nodes)
+                variables = max(shared_bits(self.circuit, index) for index in nodes)
+                phases.append(Phase(nodes, instances, variables))
+        return tuple(phases)
+
+    @cached_property
+    def products(self) -> int:
+        """Number of products of two hidden values in the whole proof."""
+        layers = sum(2 * cls.depth for cls in self.classes)
+        joins = 3 * (len(self.classes) - 1) + 1
+        return layers + joins + sum(phase.instances for phase in self.phases)
+
+    @cached_property
+    def hidden_before_opening(self) -> int:
+        """Number of pads that everything before the final opening uses."""
+        depth = max(cls.depth for cls in self.classes)
+        roots = 2 * len(self.classes) + 2 * (len(self.classes) - 1) + 1
+        layers = depth * (depth - 1) + sum(4 * cls.depth for cls in self.classes)
+        phases = sum(1 + 2 * phase.variables + 2 * phase.instances for phase in self.phases)
+        return roots + layers + phases + 2 * self.products + 2
+
+    @cached_property
+    def code(self) -> Code:
+        return Code(choose_log_message(self.circuit, self.hidden_before_opening + 128), self.openings)
+
+    @cached_property
+    def layout(self) -> Layout:
+        return lay_out(self.circuit, self.code.log_message)
+
+    @property
+    def pads(self) -> int:
+        """Number of pads in all."""
+        return self.hidden_before_opening + 2 * self.layout.variables
