@@ -67,7 +67,7 @@ def compress(state: Array, block: Array) -> Array:
         entering = schedule[0] + small0 + schedule[9] + small1
         return (variables, jnp.concatenate([schedule[1:], entering[None]])), None
 
-    (variables, _), _ = lax.scan(one_round, (state, block), jnp.asarray(_ROUND))
+    (variables, _), _ = lax.scan(one_round, (state, block), jnp.asarray(_ROUND), unroll=4)
     return state + variables
 
 
