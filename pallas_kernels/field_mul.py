@@ -140,9 +140,7 @@ def _wide(a: Plane, b: Plane) -> Plane:
 def _two_products(a: Limbs, b: Limbs, c: Limbs, d: Limbs) -> Plane:
     (a0, a1), (b0, b1), (c0, c1), (d0, d1) = a, b, c, d
     middle = _wide(a0, b1) + _wide(a1, b0) + _wide(c0, d1) + _wide(c1, d0)
-    return _recombine(
-        _wide(a0, b0) + _wide(c0, d0), middle, _wide(a1, b1) + _wide(c1, d1)
-    )
+    return _recombine(_wide(a0, b0) + _wide(c0, d0), middle, _wide(a1, b1) + _wide(c1, d1))
 
 
 def _recombine(low: Plane, middle: Plane, high: Plane) -> Plane:

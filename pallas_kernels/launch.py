@@ -58,13 +58,13 @@ def scalar_operands(**scalars: Pair) -> list[jax.Array]:
     return operands
 
 
-def choose_block(block: int | None, size: int) -> int:
+def choose_block(block: int | None, size: int, default: int = DEFAULT_BLOCK) -> int:
     """The given block, or the default one cut to `size`.
 
     Raises ValueError for a given block that is not a power of two in [1, size].
     """
     if block is None:
-        return min(DEFAULT_BLOCK, size)
+        return min(default, size)
     if block < 1 or block & (block - 1) or block > size:
         raise ValueError(f"block must be a power of two in [1, {size}], got {block}")
     return block
@@ -116,7 +116,5 @@ def _planes(name: str, pair: Pair) -> tuple[jax.Array, jax.Array]:
     re, im = pair
     for part, array in (("re", re), ("im", im)):
         if array.dtype != np.uint64:
-            raise TypeError(
-                f"{name}.{part} must be uint64 (jax.enable_x64), got {array.dtype}"
-            )
+            raise TypeError(f"{name}.{part} must be uint64 (jax.enable_x64), got {array.dtype}")
     return re, im

@@ -30,7 +30,7 @@ def subtract(a: Plane, b: Plane) -> Plane:
     return jnp.where(a >= b, a - b, a + MODULUS - b)
 
 
-def multiply(a: Plane, b: Plane) -> Plane:
+def multiply(a: Plane, b: Plane | np.uint64) -> Plane:
     """a b in F; broadcasts. With 2^61 = 1 the 128-bit product is low 61 bits + the bits above."""
     a, b = jnp.broadcast_arrays(a, b)
     low, high = a * b, jax.lax.mulhi(a, b)
@@ -77,9 +77,7 @@ def product_round_sums(f: Pair, g: Pair) -> tuple[Pair, Pair]:
     """
     (f_low, f_high), (g_low, g_high) = halves(f), halves(g)
     at_zero = extension_multiply(f_low, g_low)
-    leading = extension_multiply(
-        extension_subtract(f_high, f_low), extension_subtract(g_high, g_low)
-    )
+    leading = extension_multiply(extension_subtract(f_high, f_low), extension_subtract(g_high, g_low))
     return sum_pair(at_zero), sum_pair(leading)
 
 

@@ -4,7 +4,7 @@ The most significant variable is bound first. A product of two multilinear table
 polynomial s(X) = sum over x of f(X, x) g(X, x) of degree two; the kernels give its coefficients
 of X^0 and X^2, and the claim s(0) + s(1) gives the middle one. One pass reads each table once and
 writes its half: the entries x, x + n/2 of the folded tables, which the sums need, come from the
-four entries x + k n/2 of the tables read (`read as [4, n/2]`).
+four entries x + k n/2, 0 <= k < 4, of the tables read.
 
 Sums leave as partials, one column per program; `partials.combine_partials` adds them.
 
