@@ -1,0 +1,164 @@
+"""The statement of one block: circuit, schedule, and the commitments it speaks about.
+
+Whoever accepts a statement must know that the circuit is the one meant (recompile and compare the
+digest) and where the commitments come from; the proof says nothing about either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from zkjax.errors import VerificationError
+from zkjax.statement.circuit import MAX_CIRCUIT_BYTES, Circuit, Committed
+from zkjax.statement.parameters import (
+    DIGEST_BYTES,
+    FORMAT_VERSION,
+    LOG_BLOWUP,
+    LOOKUP_GRINDING_BITS,
+    MIN_LOOKUP_ROW_BITS,
+    OPENING_GRINDING_BITS,
+    QUERY_TARGET_BITS,
+    SALT_BYTES,
+)
+from zkjax.statement.plan import Plan
+
+OBJECTS = ("data", "before", "after")
+_HEAD = b"zkjax statement\0"
+MAX_STATEMENT_BYTES = MAX_CIRCUIT_BYTES + (1 << 26)
+
+
+class StatementError(VerificationError):
+    """The statement is malformed or of another version."""
+
+
+def parameter_hash() -> bytes:
+    """Hash of the format version and of every constant that shapes a proof."""
+    parameters = {
+        "version": FORMAT_VERSION,
+        "field": "p=2^61-1, K=F[i]/(i^2+1)",
+        "hash": "SHA-256",
+        "log_blowup": LOG_BLOWUP,
+        "query_target_bits": QUERY_TARGET_BITS,
+        "opening_grinding_bits": OPENING_GRINDING_BITS,
+        "lookup_grinding_bits": LOOKUP_GRINDING_BITS,
+        "min_lookup_row_bits": MIN_LOOKUP_ROW_BITS,
+        "salt_bytes": SALT_BYTES,
+    }
+    return hashlib.sha256(b"zkjax parameters" + json.dumps(parameters, sort_keys=True).encode()).digest()
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """`roots` are the Merkle roots of data, state before and state after; schedule is [steps, batch]."""
+
+    circuit: Circuit
+    schedule: np.ndarray
+    openings: int
+    roots: tuple[bytes, bytes, bytes]
+
+    @cached_property
+    def plan(self) -> Plan:
+        return Plan(self.circuit, self.openings)
+
+    def object_digest(self, name: str) -> bytes:
+        """Digest of a commitment with its type: one root cannot be read as another shape or scale."""
+        oracle = self.plan.layout.oracle(name)
+        kind = "state" if name in ("before", "after") else name
+        tensors = []
+        for block in oracle.blocks:
+            node = self.circuit.nodes[block.node]
+            assert isinstance(node, Committed)
+            tensors.append([node.name, list(node.shape), node.fraction_bits, block.lane, block.offset])
+        document = {
+            "kind": kind,
+            "code": [self.plan.code.log_message, self.plan.code.log_length, self.openings, self.plan.code.mask_symbols],
+            "rows": oracle.rows,
+            "tensors": tensors,
+            "root": self.roots[OBJECTS.index(name)].hex(),
+        }
+        return hashlib.sha256(b"zkjax object" + json.dumps(document, sort_keys=True).encode()).digest()
+
+    def protocol_id(self) -> bytes:
+        """What the transcript starts from: everything public, so that no challenge precedes it."""
+        parts = [
+            parameter_hash(),
+            self.circuit.digest(),
+            hashlib.sha256(self._schedule_bytes()).digest(),
+            self.openings.to_bytes(8, "little"),
+            *(self.object_digest(name) for name in OBJECTS),
+            *self.roots,
+        ]
+        return hashlib.sha256(b"zkjax protocol" + b"".join(parts)).digest()
+
+    def digest(self) -> bytes:
+        """Digest of the whole statement."""
+        return self.protocol_id()
+
+    def _schedule_bytes(self) -> bytes:
+        return np.ascontiguousarray(self.schedule, dtype="<u4").tobytes()
+
+    def to_bytes(self) -> bytes:
+        """Canonical encoding: header, openings, roots, circuit, schedule."""
+        circuit = self.circuit.to_bytes()
+        return b"".join(
+            [
+                _HEAD,
+                parameter_hash(),
+                self.openings.to_bytes(4, "little"),
+                *self.roots,
+                len(circuit).to_bytes(8, "little"),
+                circuit,
+                self._schedule_bytes(),
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Statement:
+        """Strict inverse of `to_bytes`. Raises StatementError or CircuitError."""
+        fixed = len(_HEAD) + 32 + 4 + 3 * DIGEST_BYTES + 8
+        if not fixed <= len(data) <= MAX_STATEMENT_BYTES or not data.startswith(_HEAD):
+            raise StatementError("not a statement", expected=f"{_HEAD!r} and at least {fixed} bytes", got=len(data))
+        position = len(_HEAD)
+        if data[position : position + 32] != parameter_hash():
+            raise StatementError("statement of another format version or parameter set")
+        position += 32
+        openings = int.from_bytes(data[position : position + 4], "little")
+        position += 4
+        roots = [data[position + i * DIGEST_BYTES : position + (i + 1) * DIGEST_BYTES] for i in range(3)]
+        position += 3 * DIGEST_BYTES
+        size = int.from_bytes(data[position : position + 8], "little")
+        position += 8
+        if size > len(data) - position:
+            raise StatementError("the statement ends within its circuit", expected=size, got=len(data) - position)
+        circuit = Circuit.from_bytes(data[position : position + size])
+        schedule = data[position + size :]
+        expected = 4 * circuit.steps * circuit.batch
+        if len(schedule) != expected:
+            raise StatementError("schedule of another length", expected=expected, got=len(schedule))
+        rows = np.frombuffer(schedule, dtype="<u4").reshape(circuit.steps, circuit.batch).astype(np.int64)
+        statement = cls(circuit, rows, openings, (roots[0], roots[1], roots[2]))
+        statement.check()
+        return statement
+
+    def check(self) -> None:
+        """Raise unless circuit, schedule and code are legal. Soundness: ranges are checked by `verify`."""
+        self.circuit.check()
+        if self.schedule.shape != (self.circuit.steps, self.circuit.batch):
+            raise StatementError(
+                "schedule of another shape", expected=(self.circuit.steps, self.circuit.batch), got=self.schedule.shape
+            )
+        if not (0 <= int(self.schedule.min()) and int(self.schedule.max()) < self.circuit.rows):
+            raise StatementError(
+                "schedule names a row that the data set lacks",
+                expected=f"0..{self.circuit.rows - 1}",
+                got=f"{self.schedule.min()}..{self.schedule.max()}",
+            )
+        if any(len(root) != DIGEST_BYTES for root in self.roots):
+            raise StatementError("a root has another length", expected=DIGEST_BYTES)
+        if not self.plan.code.is_legal():
+            raise StatementError("no code fits the circuit and the number of openings", got=self.openings)
