@@ -7,6 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# The CUDA compilers are large, and only `make kernels` needs them.
+KERNEL_VENV := .venv-kernels
+KERNELS_INSTALLED := $(KERNEL_VENV)/.installed
+
 PYTEST_WORKERS ?= 2
 DEMO_FOLDER ?= demo-run
 
@@ -49,6 +53,16 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/training_block.py --inputs 64 --width 128 --layers 3 --classes 10 \
 		--batch 64 --steps 16
 
+$(KERNELS_INSTALLED): requirements-kernels.lock
+	@test -x $(KERNEL_VENV)/bin/python || $(PYTHON) -m venv $(KERNEL_VENV)
+	@echo "Installing the CUDA compilers into $(KERNEL_VENV)"
+	@$(KERNEL_VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile \
+		--require-hashes --requirement requirements-kernels.lock
+	@touch $(KERNELS_INSTALLED)
+
+kernels: $(KERNELS_INSTALLED)
+	$(KERNEL_VENV)/bin/python -m pallas_kernels.offline
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,4 +81,4 @@ lock:
 		--custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist $(DEMO_FOLDER) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(KERNEL_VENV) build dist $(DEMO_FOLDER) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -45,9 +45,7 @@ def test_round_trip(tmp_path):
 
 
 def test_the_layout_is_frozen():
-    assert hashlib.sha256(WHOLE).hexdigest() == (
-        "8f0e92d7a8ef25b7d0c40cb71eac61a2393766559b9a897cf3fd5e66560135b1"
-    )
+    assert hashlib.sha256(WHOLE).hexdigest() == ("8f0e92d7a8ef25b7d0c40cb71eac61a2393766559b9a897cf3fd5e66560135b1")
 
 
 @pytest.mark.parametrize("length", range(len(WHOLE)))

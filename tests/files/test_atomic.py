@@ -86,9 +86,7 @@ WRITE_AS_NOBODY = """
 
 def test_a_read_only_folder(tmp_path, root):
     # Not under tmp_path, whose parents other users may not enter.
-    folder = subprocess.run(
-        ["mktemp", "-d"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    folder = subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip()
     os.chmod(folder, 0o555)
     try:
         result = subprocess.run(

@@ -124,9 +124,7 @@ RESERVE = """
 
 def test_processes_share_one_count(ledger, root):
     command = [sys.executable, "-c", textwrap.dedent(RESERVE), str(ledger.path)]
-    processes = [
-        subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(3)
-    ]
+    processes = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert sum(int(process.communicate()[0]) for process in processes) == 100
     assert ledger.used(DATA) == 100
 

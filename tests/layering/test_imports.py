@@ -106,8 +106,7 @@ def test_the_verifiers_half_imports_only_numpy_and_the_standard_library(part):
         for name in own
         if name not in WITH_JAX
         for target, line in imports_of(name)
-        if target in WITH_JAX
-        or target.split(".")[0] not in {"zkjax", "numpy"} | set(sys.stdlib_module_names)
+        if target in WITH_JAX or target.split(".")[0] not in {"zkjax", "numpy"} | set(sys.stdlib_module_names)
     ]
     assert wrong == []
 

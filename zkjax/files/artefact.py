@@ -121,9 +121,7 @@ def _decode_header(
     if version != VERSION:
         raise UnknownVersion(path, f"has format version {version}; this release reads {VERSION}")
     if parameters is not None and stamp != parameters:
-        raise OtherParameters(
-            path, f"was made under parameters {stamp.hex()[:16]}, expected {parameters.hex()[:16]}"
-        )
+        raise OtherParameters(path, f"was made under parameters {stamp.hex()[:16]}, expected {parameters.hex()[:16]}")
     if length > max_payload:
         raise FileTooLarge(path, f"announces {length:,} bytes, the limit is {max_payload:,}")
     return found, version, stamp, length
@@ -148,9 +146,7 @@ def read(
         found, _, _, length = _decode_header(content, path, kind, parameters, max_payload)
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         if found.secret and mode & 0o077:
-            raise InsecureSecret(
-                path, f"is secret, but its mode is {mode:04o}; if nobody read it: chmod 600"
-            )
+            raise InsecureSecret(path, f"is secret, but its mode is {mode:04o}; if nobody read it: chmod 600")
         # One byte more than announced, so that trailing bytes are seen.
         content += read_at_most(descriptor, length + CHECKSUM_BYTES + 1, path)
     finally:

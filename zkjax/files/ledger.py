@@ -117,9 +117,7 @@ class Ledger:
             link = hashlib.sha256(link + COUNTS.pack(digest, budget, used)).digest()
             before, first_budget = counts.get(digest, (0, budget))
             if found != link or used != before + 1 or not used <= budget == first_budget:
-                raise DamagedFile(
-                    self.path, f"record {(end - len(HEADER)) // RECORD.size} is wrong"
-                )
+                raise DamagedFile(self.path, f"record {(end - len(HEADER)) // RECORD.size} is wrong")
             counts[digest] = (used, budget)
             end += RECORD.size
         return counts, link, end
@@ -136,6 +134,4 @@ class Ledger:
             if end == 0:
                 sync_folder(self.path.parent)
         except OSError as error:
-            raise CannotWrite(
-                self.path, f"the opening could not be recorded: {error.strerror}"
-            ) from error
+            raise CannotWrite(self.path, f"the opening could not be recorded: {error.strerror}") from error

@@ -127,9 +127,7 @@ class RunFolder:
 
     def read_statement(self, *, parameters: bytes | None = None, max_payload: int) -> Artefact:
         self._check_exists()
-        return read(
-            self.statement, kind=Kind.STATEMENT, parameters=parameters, max_payload=max_payload
-        )
+        return read(self.statement, kind=Kind.STATEMENT, parameters=parameters, max_payload=max_payload)
 
     def read_proof(self, *, parameters: bytes | None = None, max_payload: int) -> Artefact:
         self._check_exists()

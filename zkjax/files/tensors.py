@@ -30,9 +30,7 @@ def encode_tensors(arrays: Mapping[str, np.ndarray], metadata: Any = None) -> by
     listed, data = [], []
     for name, array in arrays.items():
         array = np.asarray(array)
-        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(
-            array.shape
-        )
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
         if array.dtype.str not in DTYPES:
             raise ValueError(f"array {name!r} has dtype {array.dtype}, which has no encoding")
         listed.append({"dtype": array.dtype.str, "name": name, "shape": list(array.shape)})

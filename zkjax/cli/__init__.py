@@ -1,0 +1,10 @@
+"""The command line: `zkjax prove`, `zkjax verify`, `zkjax inspect`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Entry point of the console script. Exit status: 0 accepted, 1 rejected, 2 wrong use."""
+    from zkjax.cli.app import app
+
+    app(prog_name="zkjax")

@@ -1,0 +1,5 @@
+"""`python -m zkjax.cli` is `zkjax`."""
+
+from zkjax.cli import main
+
+main()

@@ -1,0 +1,87 @@
+"""The commands and their options; each delegates to the module of its own name.
+
+Only `prove` imports JAX, and only once its options are known to be good.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zkjax.cli.outcome import outcome
+
+app = typer.Typer(
+    help="Prove in zero knowledge that a neural network was trained as claimed.",
+    epilog="Exit status: 0 accepted, 1 rejected, 2 wrong use. ZKJAX_DEBUG=1 shows where an error comes from.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line, for machines.")]
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        import zkjax
+
+        typer.echo(f"zkjax {zkjax.__version__}")
+        raise typer.Exit
+
+
+@app.command("prove")
+def prove_command(
+    experiment: Annotated[
+        Path,
+        typer.Argument(
+            help="A Python file whose experiment() returns train_step, state, dataset, schedule.",
+            metavar="EXPERIMENT.py",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The run folder; a run in it is replaced.", metavar="DIR")],
+    steps: Annotated[int, typer.Option("--steps", min=1, help="How many steps to train and prove.")] = 16,
+    resume_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume-from",
+            help="The run folder of the block before: start from its committed weights.",
+            metavar="DIR",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train and prove one block of steps; write statement, proof and secrets to a run folder."""
+    with outcome("prove", as_json) as result:
+        from zkjax.cli.prove import prove
+
+        result.update(prove(experiment, steps, out, resume_from, quiet=as_json))
+
+
+@app.command("verify")
+def verify_command(
+    folder: Annotated[Path, typer.Argument(help="A run folder; its secret part is not needed.", metavar="DIR")],
+    as_json: Json = False,
+) -> None:
+    """Check a proof against its statement. Needs no JAX and no secret."""
+    with outcome("verify", as_json) as result:
+        from zkjax.cli.verify import verify
+
+        result.update(verify(folder, quiet=as_json))
+
+
+@app.command("inspect")
+def inspect_command(
+    file: Annotated[Path, typer.Argument(help="A file of a run folder.", metavar="FILE")],
+    as_json: Json = False,
+) -> None:
+    """Say what a file is and what it holds, without judging it."""
+    with outcome("inspect", as_json) as result:
+        from zkjax.cli.inspect import inspect
+
+        result.update(inspect(file, quiet=as_json))

@@ -1,0 +1,167 @@
+"""Experiment files: plain Python with `experiment()`, checked before any work starts."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from zkjax.errors import UserError
+
+MODULE = "zkjax_experiment"
+PARTS = ("train_step", "state", "dataset", "schedule")
+
+
+class BadExperiment(UserError):
+    """The experiment file cannot be run, or does not return what a block needs."""
+
+    def __init__(self, path: Path, message: str):
+        super().__init__(f"{path}: {message}")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment file defines. `schedule` is an int array [steps, batch].
+
+    `evaluate`, where the file defines it, maps a state to an accuracy.
+    """
+
+    path: Path
+    train_step: Callable[..., Any]
+    state: Any
+    dataset: Any
+    schedule: np.ndarray
+    evaluate: Callable[[Any], float] | None = None
+
+    def accuracy(self, state: Any) -> float | None:
+        """The file's own accuracy of `state`, or None if it defines none.
+
+        Raises:
+            BadExperiment: `evaluate` raised, or returned no number
+        """
+        if self.evaluate is None:
+            return None
+        value = _run_users_code(self.path, "evaluate()", lambda: self.evaluate(state))
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise BadExperiment(self.path, f"evaluate() returned {type(value).__name__}, expected a number") from error
+
+
+def load_experiment(path: Path, steps: int) -> Experiment:
+    """Run the file and its `experiment()`; the schedule is cut to the first `steps` batches.
+
+    Raises:
+        BadExperiment
+    """
+    module = _load_module(path)
+    make = getattr(module, "experiment", None)
+    if not callable(make):
+        raise BadExperiment(path, "defines no function experiment()")
+    returned = _run_users_code(path, "experiment()", make)
+    train_step, state, dataset, schedule = _parts(path, returned)
+    if not callable(train_step):
+        raise BadExperiment(path, f"train_step is {type(train_step).__name__}, not a function")
+    rows = _count_rows(path, dataset)
+    schedule = _checked_schedule(path, schedule, steps, rows)
+    evaluate = getattr(module, "evaluate", None)
+    if evaluate is not None and not callable(evaluate):
+        raise BadExperiment(path, "evaluate is not a function")
+    return Experiment(path, train_step, state, dataset, schedule, evaluate)
+
+
+def _load_module(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise BadExperiment(path, "there is no such file")
+    specification = importlib.util.spec_from_file_location(MODULE, path)
+    if specification is None or specification.loader is None:
+        raise BadExperiment(path, "is not a Python file (its name must end in .py)")
+    module = importlib.util.module_from_spec(specification)
+    loader = specification.loader
+    # As when Python runs a script: its neighbours can be imported, and it can be looked up.
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules[MODULE] = module
+    _run_users_code(path, "the file", lambda: loader.exec_module(module))
+    return module
+
+
+def _run_users_code(path: Path, what: str, call: Callable[[], Any]) -> Any:
+    """Call into the user's file; whatever it raises becomes one message with its line there."""
+    try:
+        return call()
+    except (Exception, SystemExit) as error:
+        if os.environ.get("ZKJAX_DEBUG"):
+            traceback.print_exception(error)
+        if isinstance(error, SyntaxError):
+            message = f"line {error.lineno}: {error.msg}"
+        else:
+            own = [
+                frame.lineno
+                for frame in traceback.extract_tb(error.__traceback__)
+                if Path(frame.filename).resolve() == path.resolve()
+            ]
+            line = f" at line {own[-1]}" if own else ""
+            message = f"{what} raised {type(error).__name__}{line}: {error}"
+        raise BadExperiment(path, message) from error
+
+
+def _parts(path: Path, returned: Any) -> tuple[Any, Any, Any, Any]:
+    if isinstance(returned, dict):
+        missing = [name for name in PARTS if name not in returned]
+        if missing:
+            raise BadExperiment(path, f"experiment() returned no {', '.join(missing)}")
+        return tuple(returned[name] for name in PARTS)  # type: ignore[return-value]
+    if not isinstance(returned, tuple | list) or len(returned) != len(PARTS):
+        count = f" of {len(returned)}" if isinstance(returned, tuple | list) else ""
+        raise BadExperiment(
+            path,
+            f"experiment() returned a {type(returned).__name__}{count}, expected {', '.join(PARTS)}",
+        )
+    return tuple(returned)  # type: ignore[return-value]
+
+
+def _count_rows(path: Path, dataset: Any) -> int:
+    import jax
+
+    leaves = jax.tree_util.tree_leaves_with_path(dataset)
+    rows = {}
+    for key, leaf in leaves:
+        if np.ndim(leaf) == 0:
+            raise BadExperiment(path, f"dataset{jax.tree_util.keystr(key)} is a number, expected an array of rows")
+        rows[jax.tree_util.keystr(key)] = np.shape(leaf)[0]
+    if not rows:
+        raise BadExperiment(path, "dataset holds no arrays")
+    if len(set(rows.values())) > 1:
+        counts = ", ".join(f"dataset{key} has {count}" for key, count in rows.items())
+        raise BadExperiment(path, f"the arrays of dataset differ in their rows: {counts}")
+    return next(iter(rows.values()))
+
+
+def _checked_schedule(path: Path, schedule: Any, steps: int, rows: int) -> np.ndarray:
+    schedule = np.asarray(schedule)
+    if schedule.ndim != 2 or schedule.dtype.kind not in "iu":
+        raise BadExperiment(
+            path,
+            f"schedule is {schedule.dtype}{list(schedule.shape)}, expected integers [steps, batch]",
+        )
+    if len(schedule) < steps:
+        raise BadExperiment(path, f"schedule has {len(schedule)} batches, too few for --steps {steps}")
+    if schedule.shape[1] == 0:
+        raise BadExperiment(path, "schedule has empty batches")
+    schedule = schedule[:steps]
+    outside = np.argwhere((schedule < 0) | (schedule >= rows))
+    if len(outside):
+        step, place = outside[0]
+        raise BadExperiment(
+            path,
+            f"schedule[{step}, {place}] is {schedule[step, place]}, but dataset has {rows} rows",
+        )
+    return schedule

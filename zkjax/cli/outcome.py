@@ -1,0 +1,90 @@
+"""How a command ends: one exit status, one clear message or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from zkjax.errors import FileError, UserError, VerificationError, WitnessError, ZkjaxError
+from zkjax.files import MissingFile
+
+ACCEPTED = 0
+REJECTED = 1
+WRONG_USE = 2
+
+
+def status_of(error: BaseException) -> int:
+    """The exit status for an error: wrong use where the user must call it differently."""
+    return WRONG_USE if isinstance(error, UserError | MissingFile) else REJECTED
+
+
+def family_of(error: BaseException) -> str:
+    """What to call an error in front of its message."""
+    match error:
+        case VerificationError():
+            return "rejected"
+        case UserError():
+            return "cannot be proved"
+        case WitnessError():
+            return "left its proven ranges"
+        case FileError():
+            return "file"
+        case ZkjaxError():
+            return "error"
+        case _:
+            return "internal error"
+
+
+@contextmanager
+def outcome(command: str, as_json: bool) -> Iterator[dict[str, Any]]:
+    """Run a command: what it puts into the yielded dict is its JSON; every error ends here.
+
+    Whatever happens, an exit status of 0 means that the body ran to its end.
+    """
+    result: dict[str, Any] = {}
+    try:
+        yield result
+    except KeyboardInterrupt:
+        _fail(command, as_json, "interrupted", None, 130)
+    except ZkjaxError as error:
+        _fail(command, as_json, f"{family_of(error)}: {error}", error, status_of(error))
+    except MemoryError as error:
+        _fail(command, as_json, "out of memory; prove fewer steps a block", error, REJECTED)
+    except Exception as error:  # noqa: BLE001  the outermost boundary: a defect of zkjax itself
+        message = f"{family_of(error)}: {type(error).__name__}: {error}"
+        _fail(command, as_json, message, error, REJECTED)
+    else:
+        if as_json:
+            print_json({"command": command, "status": ACCEPTED, **result})
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One line on stdout. Not through rich, which would wrap it."""
+    sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _fail(command: str, as_json: bool, message: str, error: BaseException | None, status: int) -> None:
+    if error is not None and os.environ.get("ZKJAX_DEBUG"):
+        traceback.print_exception(error)
+    elif error is not None and not isinstance(error, ZkjaxError):
+        message += " (ZKJAX_DEBUG=1 shows where)"
+    Console(stderr=True).print(
+        f"zkjax {command}: {message}",
+        style="bold red",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if as_json:
+        name = type(error).__name__ if error is not None else "Interrupted"
+        print_json({"command": command, "status": status, "error": name, "message": message})
+    raise typer.Exit(status)

@@ -1,0 +1,89 @@
+"""Tables for people. Every figure comes from the run that is being reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Row = tuple[str, str]
+RULE: Row = ("", "")
+
+
+def print_rows(title: str, rows: Iterable[Row]) -> None:
+    """A table of names and figures on stdout; `RULE` draws a line between two groups."""
+    rows = list(rows)
+    table = Table(title=Text(title, style="bold"), show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(justify="right")
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        if row != RULE:
+            table.add_row(Text(row[0]), Text(row[1]), end_section=following == RULE)
+    Console(soft_wrap=True).print(table)
+
+
+def proving_rows(result: dict[str, Any]) -> list[Row]:
+    """The table of `zkjax prove`."""
+    stages = result["stage_seconds"]
+    parts = result["proof_parts"]
+    return [
+        ("parameters", count(result["parameters"])),
+        ("steps", count(result["steps"])),
+        ("committed elements", count(result["committed_elements"])),
+        ("lookups", count(result["lookups"])),
+        RULE,
+        *((f"time: {name}", seconds(took)) for name, took in stages.items()),
+        ("time: proving, in all", seconds(result["prove_seconds"])),
+        ("peak memory", size(result["peak_rss_bytes"])),
+        RULE,
+        *((f"proof: {name}", size(taken)) for name, taken in parts.items()),
+        ("proof: file", size(result["proof_bytes"])),
+        ("statement: file", size(result["statement_bytes"])),
+        RULE,
+        ("proven soundness", bits(result["soundness_bits"])),
+        ("accuracy after these steps, proved integers", share(result["accuracy_integer"])),
+        ("accuracy after these steps, float32", share(result["accuracy_float"])),
+    ]
+
+
+def verification_rows(result: dict[str, Any]) -> list[Row]:
+    """The table of `zkjax verify`."""
+    return [
+        ("steps", count(result["steps"])),
+        ("proven soundness", bits(result["soundness_bits"])),
+        ("proof: file", size(result["proof_bytes"])),
+        ("time: verification", seconds(result["verify_seconds"])),
+    ]
+
+
+def demo_table(proved: dict[str, Any], verified: dict[str, Any]) -> None:
+    """One table of a run that was proved and then verified in another process."""
+    rows = proving_rows(proved)
+    verification = ("time: verification, without JAX", seconds(verified["verify_seconds"]))
+    print_rows("Proved and verified", [*rows[:-3], verification, *rows[-3:]])
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 0.1 else f"{1000 * value:.1f} ms"
+
+
+def size(value: int) -> str:
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if value >= scale:
+            return f"{value / scale:.2f} {unit}"
+    return f"{value} B"
+
+
+def bits(value: float) -> str:
+    return f"{value:.1f} bits"
+
+
+def share(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4f}"

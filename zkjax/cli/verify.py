@@ -1,0 +1,49 @@
+"""`zkjax verify`: read statement and proof, check, and say what was proved. No JAX."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from zkjax.cli.progress import Stages
+from zkjax.cli.report import print_rows, verification_rows
+from zkjax.files import RunFolder
+
+MAX_STATEMENT_BYTES = 1 << 28
+MAX_PROOF_BYTES = 1 << 30
+
+
+def verify(path: Path, *, quiet: bool) -> dict[str, Any]:
+    """Accept the run in folder `path`, or raise; returns what `--json` prints.
+
+    Raises:
+        VerificationError: rejected by a check
+        FileError: a file is missing, foreign, truncated or damaged
+    """
+    from zkjax.statement import Proof, Statement
+    from zkjax.verifier import verify as check
+
+    folder = RunFolder(path)
+    with Stages({"Reading": 1.0, "Verifying": 20.0}) as stages:
+        stages.enter("Reading")
+        statement_file = folder.read_statement(max_payload=MAX_STATEMENT_BYTES)
+        proof_file = folder.read_proof(
+            parameters=statement_file.parameters, max_payload=MAX_PROOF_BYTES
+        )
+        stages.enter("Verifying")
+        began = time.perf_counter()
+        statement = Statement.from_bytes(statement_file.payload)
+        summary = check(statement, Proof.from_bytes(proof_file.payload))
+        seconds = time.perf_counter() - began
+    result = {
+        "accepted": True,
+        "verify_seconds": seconds,
+        "proof_bytes": folder.proof.stat().st_size,
+        "statement_bytes": folder.statement.stat().st_size,
+        "soundness_bits": summary.soundness_bits,
+        "steps": summary.steps,
+    }
+    if not quiet:
+        print_rows("Accepted", verification_rows(result))
+    return result
