@@ -353,7 +353,7 @@ def transform(coefficients: Ext, log_n: int) -> Ext:
     planes = [np.zeros((n, math.prod(rows)), dtype=np.uint64) for _ in range(2)]
     for plane, part in zip(planes, coefficients, strict=True):
         _require(part)
-        plane[:k] = part.reshape(k, -1)
+        plane[:k] = part.reshape(k, plane.shape[1])
     values = Ext(*planes)
     twiddles = powers(root_of_unity(log_n), max(n // 2, 1))
     for level in range(log_n):
