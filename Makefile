@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 # The CUDA compilers are large, and only `make kernels` needs them.
-KERNEL_VENV := .venv-kernels
+KERNEL_VENV := build/kernels-venv
 KERNELS_INSTALLED := $(KERNEL_VENV)/.installed
 
 PYTEST_WORKERS ?= 2
@@ -24,7 +24,7 @@ help:
 	@echo "make kernels    compile the Pallas kernels to machine code, without a GPU"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     ruff's formatter and its safe fixes"
-	@echo "make lock       resolve pyproject.toml into requirements.lock again"
+	@echo "make lock       resolve the lock files again"
 
 venv: $(INSTALLED)
 
@@ -54,6 +54,7 @@ bench: $(INSTALLED)
 		--batch 64 --steps 16
 
 $(KERNELS_INSTALLED): requirements-kernels.lock
+	@mkdir -p build
 	@test -x $(KERNEL_VENV)/bin/python || $(PYTHON) -m venv $(KERNEL_VENV)
 	@echo "Installing the CUDA compilers into $(KERNEL_VENV)"
 	@$(KERNEL_VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile \
@@ -72,13 +73,15 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+RESOLVE = build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+
 lock:
 	@mkdir -p build
 	@test -x build/uv/bin/uv || $(PYTHON) -m venv build/uv
 	@build/uv/bin/python -m pip install --quiet --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --extra dev --no-emit-package zkjax \
-		--custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+	$(RESOLVE) --extra dev --no-emit-package zkjax pyproject.toml --output-file requirements.lock
+	$(RESOLVE) --constraint requirements.lock requirements-kernels.in --output-file requirements-kernels.lock
 
 clean:
-	rm -rf $(VENV) $(KERNEL_VENV) build dist $(DEMO_FOLDER) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist $(DEMO_FOLDER) .pytest_cache .ruff_cache .mypy_cache .hypothesis

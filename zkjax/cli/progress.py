@@ -28,6 +28,7 @@ class Stages:
         self._stage: str | None = None
         self._entered = 0.0
         self._began = time.perf_counter()
+        self._done = 0.0
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -63,15 +64,21 @@ class Stages:
         if self._stage is None:
             return
         done = sum(self.expected.get(stage, 0.0) for stage in self.seconds)
-        done += self.expected.get(self._stage, 0.0) * min(max(fraction, 0.0), 1.0)
-        self._progress.update(self._task, completed=done, description=self._stage, left=self._left(done))
+        self._done = done + self.expected.get(self._stage, 0.0) * min(max(fraction, 0.0), 1.0)
+        left = self.time_left()
+        self._progress.update(
+            self._task,
+            completed=self._done,
+            description=self._stage,
+            left="" if left is None else f"about {left:.0f} s left",
+        )
 
-    def _left(self, done: float) -> str:
+    def time_left(self) -> float | None:
+        """Seconds until the last stage ends, if the rest goes as fast as what is done; None too early to say."""
         elapsed = time.perf_counter() - self._began
-        if done <= 0 or elapsed < LONG_SECONDS:
-            return ""
-        left = elapsed * (sum(self.expected.values()) - done) / done
-        return f"about {left:.0f} s left"
+        if self._done <= 0 or elapsed < LONG_SECONDS:
+            return None
+        return elapsed * (sum(self.expected.values()) - self._done) / self._done
 
     def _leave(self) -> None:
         if self._stage is None:

@@ -28,9 +28,7 @@ def verify(path: Path, *, quiet: bool) -> dict[str, Any]:
     with Stages({"Reading": 1.0, "Verifying": 20.0}) as stages:
         stages.enter("Reading")
         statement_file = folder.read_statement(max_payload=MAX_STATEMENT_BYTES)
-        proof_file = folder.read_proof(
-            parameters=statement_file.parameters, max_payload=MAX_PROOF_BYTES
-        )
+        proof_file = folder.read_proof(parameters=statement_file.parameters, max_payload=MAX_PROOF_BYTES)
         stages.enter("Verifying")
         began = time.perf_counter()
         statement = Statement.from_bytes(statement_file.payload)
