@@ -1,0 +1,180 @@
+"""Where a run leaves its proven ranges: every lookup and every zero, checked against the values.
+
+Independent of the recipes: it reads values and tables only, so it also judges witnesses that
+something else made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from zkjax.circuit.program import Lowered
+from zkjax.circuit.recipes import ValueLimb
+from zkjax.errors import WitnessError
+from zkjax.statement.circuit import Circuit, Combine, Committed, Lookup, operands
+from zkjax.statement.tables import Table
+from zkjax.witness.execute import Witness, executor
+from zkjax.witness.plan import Phase, Plan
+
+_RAISE_BITS = "calibrate on more batches, raise the magnitude bits, or lower the learning rate"
+_DATA = "the data must lie in the declared range: rescale them, or calibrate on rows like these"
+_STATE = "the state must lie in the declared range: raise the bits of the weights"
+_INTERNAL = "the values do not follow the program: run it again with `execute`"
+
+
+class OutOfRangeError(WitnessError):
+    """A value of the run is no row of the table that bounds it.
+
+    `name` is "layer/tensor"; `step` is None for tensors without an axis of steps, and `index`
+    then counts all axes of the tensor, otherwise those after the steps. `bound` is the inclusive
+    range (lowest, highest) that `value` should lie in.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        step: int | None,
+        index: tuple[int, ...],
+        value: int,
+        bound: tuple[int, int],
+        remedy: str,
+    ):
+        self.name, self.step, self.index = name, step, index
+        self.value, self.bound, self.remedy = value, bound, remedy
+        when = "" if step is None else f" at step {step}"
+        expected = f"expected {bound[0]}" if bound[0] == bound[1] else f"outside [{bound[0]}, {bound[1]}]"
+        super().__init__(f"{name}{when}, index {index}: value {value}, {expected}; {remedy}")
+
+
+@dataclass(frozen=True)
+class _Violation:
+    error: OutOfRangeError
+    order: tuple[int, int, int]
+
+
+def check_lookups(lowered: Lowered, witness: Witness) -> None:
+    """Raise OutOfRangeError for the first lookup or zero that the witness violates.
+
+    First by step (the state before the block counts as earlier than step 0, the totals as later
+    than the last step), then in the order of the circuit's lookups, zeros last, then by index.
+    What comes after the first violation may be garbage, and is not reported.
+    """
+    plan = executor(lowered).plan
+    found = [violation for violation in _violations(plan, witness) if violation is not None]
+    if found:
+        raise min(found, key=lambda violation: violation.order).error
+
+
+def _violations(plan: Plan, witness: Witness) -> Iterator[_Violation | None]:
+    circuit = plan.lowered.circuit
+    for order, lookup in enumerate(circuit.lookups):
+        columns = [witness.values.stored(node) for node in lookup.coordinates]
+        expected = _expected(circuit.tables[lookup.table], columns)
+        limbs_of = _limbs_of(plan, lookup)
+        for column, (node, bounds) in enumerate(zip(lookup.coordinates, expected, strict=True)):
+            name = lookup.name if column == 0 else _name(circuit, node)
+            remedy = _remedy(circuit, lookup) if column == 0 else _INTERNAL
+            violation = _first(plan, node, columns[column], bounds, (order, column), name, remedy)
+            if violation is not None and limbs_of is not None:
+                bounds, name = plan.intervals[limbs_of], name.rsplit("/", 1)[0]
+                values = witness.values.stored(limbs_of)
+                violation = _first(plan, limbs_of, values, bounds, (order, 0), name, remedy) or violation
+            yield violation
+    for order, node in enumerate(circuit.zeros):
+        position = (len(circuit.lookups) + order, 0)
+        name = f"zero node {node}"
+        yield _first(plan, node, witness.values.stored(node), (0, 0), position, name, _INTERNAL)
+
+
+def _limbs_of(plan: Plan, lookup: Lookup) -> int | None:
+    """The tensor that a leaf of value limbs bounds, whose value says more than the leaf's."""
+    leaf, recipes = plan.lowered.circuit.nodes[lookup.re], plan.lowered.recipes
+    parts = operands(leaf)
+    sources = [recipes[part].source for part in parts if isinstance(recipes.get(part), ValueLimb)]
+    return sources[0] if isinstance(leaf, Combine) and sources and sources[0] in parts else None
+
+
+def _expected(table: Table, columns: list[np.ndarray]) -> list[tuple]:
+    """For each coordinate the (lowest, highest) values that the earlier ones leave: ints or arrays."""
+    if table.kind == "range":
+        return [(table.lo, table.hi)]
+    source = columns[0]
+    if table.kind == "relu":
+        gate = (source > 0) & (source <= table.limit)
+        output = np.clip(source, 0, table.limit)
+        return [(table.lo, table.hi), (gate, gate), (output, output)]
+    output = columns[1] * np.clip(source, -table.limit, table.limit).astype(np.int64)
+    return [(table.lo, table.hi), (0, 1), (output, output)]
+
+
+def _first(
+    plan: Plan,
+    node: int,
+    values: np.ndarray,
+    bounds: tuple,
+    order: tuple[int, int],
+    name: str,
+    remedy: str,
+) -> _Violation | None:
+    low, high = bounds
+    if isinstance(low, int):
+        if low <= values.min() and values.max() <= high:
+            return None
+        wrong = (values < low) | (values > high)
+    else:
+        wrong = values != low
+        if not wrong.any():
+            return None
+    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+    bound = (low, high) if isinstance(low, int) else (int(low[index]), int(high[index]))
+    steps = plan.lowered.circuit.steps
+    phase = plan.phases[node]
+    stepped = phase is Phase.STEPPED
+    error = OutOfRangeError(
+        name,
+        step=index[0] if stepped else None,
+        index=index[1:] if stepped else index,
+        value=int(values[index]),
+        bound=bound,
+        remedy=remedy,
+    )
+    time = index[0] if stepped else (-1 if phase is Phase.STATIC else steps)
+    return _Violation(error, (time, *order))
+
+
+def _name(circuit: Circuit, node: int) -> str:
+    kind = circuit.nodes[node]
+    return kind.name if isinstance(kind, Committed) else f"node {node}"
+
+
+def _remedy(circuit: Circuit, lookup: Lookup) -> str:
+    """What the user can do when the first coordinate of `lookup` leaves its table."""
+    if "remainder[" in lookup.name:
+        return _INTERNAL
+    if lookup.name.startswith("data/"):
+        return _DATA
+    if lookup.name.startswith(("before/", "after/")):
+        return _STATE
+    return _RAISE_BITS
+
+
+def saturations(lowered: Lowered, witness: Witness) -> dict[str, int]:
+    """Number of values that each ReLU or gated lookup clipped to its limit, by lookup name.
+
+    A pre-activation counts when it exceeds the limit (its gate is then off); a gradient when its
+    gate is on and its magnitude exceeds the limit.
+    """
+    counts: dict[str, int] = {}
+    for lookup in lowered.circuit.lookups:
+        table = lowered.circuit.tables[lookup.table]
+        source = witness.values.stored(lookup.re)
+        if table.kind == "relu":
+            counts[lookup.name] = int(np.count_nonzero(source > table.limit))
+        elif table.kind == "gated":
+            beyond = (source > table.limit) | (source < -table.limit)
+            counts[lookup.name] = int(np.count_nonzero(beyond & (witness.values.stored(lookup.im) != 0)))
+    return counts

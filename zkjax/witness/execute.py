@@ -1,0 +1,335 @@
+"""Carries out the integer program: every committed and looked-up value of a block, exactly.
+
+One jitted program per circuit: static tensors first, then `lax.scan` over the steps with the
+running sums of the updates as its carry, then the totals. Data, weights and schedule are
+arguments, never constants, because compiled programs may be cached on disk.
+
+Nothing is clamped here except where a recipe says so: `check.check_lookups` finds what left its
+range. Up to and including the first value that does, everything is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from zkjax.circuit.program import Lowered
+from zkjax.circuit.recipes import Gated, Quotient, Recipe, ReluGate, ReluOutput, RemainderLimb, ValueLimb
+from zkjax.errors import UserError, WitnessError
+from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Committed, Constant, Contract, Rows
+from zkjax.witness import exact
+from zkjax.witness.plan import Phase, Plan
+
+Array = Any
+
+STORED_TYPES = tuple(np.dtype(kind) for kind in (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64))
+
+
+class Values(Mapping[int, np.ndarray]):
+    """Node -> int64 array of the node's shape; kept in narrower types, widened on access.
+
+    Not printed: the values are the prover's secret.
+    """
+
+    def __init__(self, stored: Mapping[int, np.ndarray]):
+        self._stored = dict(stored)
+
+    def __getitem__(self, node: int) -> np.ndarray:
+        return self._stored[node].astype(np.int64, copy=False)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def stored(self, node: int) -> np.ndarray:
+        """The same values in the type in which they are kept."""
+        return self._stored[node]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self._stored.values())
+
+    def __repr__(self) -> str:
+        return f"<values of {len(self)} nodes, {self.nbytes} bytes>"
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """An exact run of a block.
+
+    `values` holds every committed node, every node that a lookup reads and every zero node, in
+    its full shape; `schedule` is int32 [steps, batch]. Read-only arrays.
+    """
+
+    values: Values
+    schedule: np.ndarray
+
+
+def execute(
+    lowered: Lowered,
+    data: Mapping[int, np.ndarray],
+    before: Mapping[int, np.ndarray],
+    schedule: np.ndarray,
+) -> Witness:
+    """Run the block on integer tensors keyed by node: `data` [rows, ...], `before` the state.
+
+    Compiled once per circuit and process. Raises UserError for tensors or a schedule that do not
+    fit the circuit, PlanError for recipes that cannot be carried out. Values out of range are
+    not an error here: `check_lookups` locates them, and the witness holds them unabridged (then
+    the block is run a second time, with nothing stored narrowly).
+    """
+    circuit = lowered.circuit
+    data = _checked_tensors(circuit, "data", data)
+    before = _checked_tensors(circuit, "before", before)
+    schedule = checked_schedule(schedule, steps=circuit.steps, batch=circuit.batch, rows=circuit.rows)
+    values, narrow_enough = executor(lowered).run(data, before, schedule)
+    if not narrow_enough:
+        values, _ = executor(lowered, wide=True).run(data, before, schedule)
+    for array in values.values():
+        array.flags.writeable = False
+    return Witness(Values(values), schedule)
+
+
+def checked_schedule(schedule: np.ndarray, *, steps: int, batch: int, rows: int) -> np.ndarray:
+    """`schedule` as an int32 array of its own; raises UserError naming the first wrong entry."""
+    array = np.asarray(schedule)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise UserError(f"the schedule must hold integers (row numbers), it has type {array.dtype}")
+    if array.shape != (steps, batch):
+        raise UserError(
+            f"the schedule has shape {array.shape}, the program was compiled for {steps} steps of "
+            f"{batch} rows: expected {(steps, batch)}"
+        )
+    wrong = np.argwhere((array < 0) | (array >= rows))
+    if wrong.size:
+        step, position = map(int, wrong[0])
+        raise UserError(
+            f"the schedule names row {int(array[step, position])} at step {step}, position {position}, "
+            f"but the data set has rows 0 to {rows - 1}"
+        )
+    array = array.astype(np.int32)
+    array.flags.writeable = False
+    return array
+
+
+def _checked_tensors(circuit: Circuit, oracle: str, tensors: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+    nodes = circuit.committed(oracle)
+    checked = {}
+    for index in nodes:
+        node = circuit.nodes[index]
+        if index not in tensors:
+            raise UserError(f"{oracle} tensor {node.name!r} (node {index}) is missing")  # type: ignore[union-attr]
+        array = np.asarray(tensors[index])
+        if array.shape != node.shape or not np.issubdtype(array.dtype, np.integer):
+            raise UserError(
+                f"{oracle} tensor {node.name!r} has shape {array.shape} and type {array.dtype}; "  # type: ignore[union-attr]
+                f"expected integers of shape {node.shape}"
+            )
+        checked[index] = array.astype(np.int64)
+    extra = sorted(set(tensors) - set(nodes))
+    if extra:
+        raise UserError(f"nodes {extra} are no {oracle} tensors of the circuit")
+    return checked
+
+
+def executor(lowered: Lowered, *, wide: bool = False) -> Executor:
+    """The compiled program of a circuit, shared between calls."""
+    return _executor(lowered.circuit, tuple(sorted(lowered.recipes.items())), wide)
+
+
+@lru_cache(maxsize=32)
+def _executor(circuit: Circuit, recipes: tuple[tuple[int, Recipe], ...], wide: bool) -> Executor:
+    return Executor(Plan.of(Lowered(circuit, dict(recipes))), wide)
+
+
+class Executor:
+    """The block as one jitted function of (data, before, schedule).
+
+    Values are stored in the narrowest type that holds the node's proven range, unless `wide`.
+    """
+
+    def __init__(self, plan: Plan, wide: bool = False):
+        self.plan, self.wide = plan, wide
+        self.circuit = plan.lowered.circuit
+        self.program = jax.jit(self.trace)
+
+    def run(
+        self, data: dict[int, np.ndarray], before: dict[int, np.ndarray], schedule: np.ndarray
+    ) -> tuple[dict[int, np.ndarray], bool]:
+        """(values of all required nodes, whether every one fitted its stored type)."""
+        with jax.enable_x64(True):
+            computed, fits = self.program(data, before, schedule)
+            fits = bool(fits)
+            values = {node: np.asarray(array) for node, array in computed.items()}
+        return {**data, **before, **values}, fits
+
+    def trace(
+        self, data: dict[int, Array], before: dict[int, Array], schedule: Array
+    ) -> tuple[dict[int, Array], Array]:
+        """The traced block; needs x64 mode."""
+        plan = self.plan
+        whole: dict[int, Array] = {**data, **before}
+        for node in plan.static_order:
+            if node not in whole:
+                whole[node] = exact.as_int(self._whole(node, whole, schedule))
+
+        def step(carry: dict[int, Array], at: Array) -> tuple[dict[int, Array], tuple[dict[int, Array], Array]]:
+            slices = self._step(whole, carry, schedule, at)
+            sums = {node: carry[node] + slices[node].astype(carry[node].dtype) for node in carry}
+            return sums, self._narrowed({node: slices[node] for node in plan.stacked})
+
+        start = {node: jnp.zeros(self.circuit.nodes[node].shape[1:], self._sum_type(node)) for node in plan.carried}
+        totals, (stacked, fits) = lax.scan(step, start, jnp.arange(self.circuit.steps))
+        for node in plan.late_order:
+            whole[node] = exact.as_int(self._late(node, whole, totals, stacked, schedule))
+        given = {*data, *before}
+        others = {
+            node: whole[node] for node in plan.required if node not in given and plan.phases[node] is not Phase.STEPPED
+        }
+        narrow, others_fit = self._narrowed(others)
+        narrow |= {node: stacked[node] for node in plan.required_in(Phase.STEPPED)}
+        return narrow, jnp.all(fits) & others_fit
+
+    def _narrowed(self, values: dict[int, Array]) -> tuple[dict[int, Array], Array]:
+        """The values in their stored types, and whether all of them fit."""
+        fits, narrow = jnp.bool_(True), {}
+        for node, value in values.items():
+            value, kind = exact.as_int(value), self.stored_type(node)
+            if kind != np.int64:
+                limits = np.iinfo(kind)
+                fits &= (jnp.min(value) >= limits.min) & (jnp.max(value) <= limits.max)
+            narrow[node] = value.astype(kind)
+        return narrow, fits
+
+    def stored_type(self, node: int) -> np.dtype:
+        """Narrowest integer type of the values of `node`, should all lookups hold."""
+        low, high = self._stored_intervals.get(node, self.plan.intervals[node])
+        wide_enough = (kind for kind in STORED_TYPES if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+        return np.dtype(np.int64) if self.wide else next(wide_enough, np.dtype(np.int64))
+
+    @cached_property
+    def _stored_intervals(self) -> dict[int, tuple[int, int]]:
+        found: dict[int, tuple[int, int]] = {}
+        for lookup in self.circuit.lookups:
+            ranges = self.circuit.tables[lookup.table].coordinate_ranges()
+            for node, (low, high) in zip(lookup.coordinates, ranges, strict=True):
+                known = found.get(node, self.plan.intervals[node])
+                found[node] = (max(low, known[0]), min(high, known[1]))
+        return found
+
+    def _sum_type(self, node: int) -> Any:
+        return np.float64 if self.circuit.steps * self.plan.bound(node) <= exact.EXACT else np.int64
+
+    def _step(self, whole: dict[int, Array], carry: dict[int, Array], schedule: Array, at: Array) -> dict[int, Array]:
+        """Slices of all nodes that a step computes, at step `at`."""
+        plan, slices = self.plan, {}
+        for node in plan.step_order:
+            kind = self.circuit.nodes[node]
+            stepped = plan.phases[node] is Phase.STEPPED
+            if plan.cut(node):
+                slices[node] = carry[kind.node] if stepped else lax.dynamic_index_in_dim(whole[node], at, 0, False)  # type: ignore[union-attr]
+                continue
+            reads = [slices[operand] if sliced else whole[operand] for operand, sliced in plan.slice_reads(node) or ()]
+            match kind:
+                case Rows(node=data):
+                    slices[node] = whole[data][lax.dynamic_index_in_dim(schedule, at, 0, False)]
+                case Axes(source=(0, *source)):
+                    slices[node] = self._axes(node, reads[0], _without_step(source), kind.shape[1:])
+                case Axes(source=(_, *source)):
+                    slices[node] = self._axes(node, reads[0], source, kind.shape[1:])
+                case Contract():
+                    slices[node] = self._contract(_without_label(kind, kind.out_labels[0]), reads)
+                case _:
+                    slices[node] = self._pointwise(node, reads, kind.shape[1:])
+        return slices
+
+    def _whole(self, node: int, whole: Mapping[int, Array], schedule: Array) -> Array:
+        """The full tensor of a node that is not stepped, from full operands."""
+        kind = self.circuit.nodes[node]
+        reads = [whole[operand] for operand in self.plan.dependencies(node)]
+        match kind:
+            case Rows():
+                return reads[0][schedule]
+            case Before():
+                return jnp.cumsum(reads[0], axis=0) - reads[0]
+            case Axes(source=source):
+                return self._axes(node, reads[0], source, kind.shape)
+            case Contract():
+                return self._contract(kind, reads)
+            case _:
+                return self._pointwise(node, reads, kind.shape)
+
+    def _late(
+        self,
+        node: int,
+        whole: dict[int, Array],
+        totals: dict[int, Array],
+        stacked: dict[int, Array],
+        schedule: Array,
+    ) -> Array:
+        kind = self.circuit.nodes[node]
+        if isinstance(kind, Axes) and self.plan.is_total(node):
+            return self._axes(node, totals[kind.node], _without_step(kind.source), kind.shape)
+        known = {
+            operand: exact.as_int(stacked[operand]) if operand in stacked else whole[operand]
+            for operand in self.plan.dependencies(node)
+        }
+        return self._whole(node, known, schedule)
+
+    def _axes(self, node: int, x: Array, source: Sequence[int], shape: tuple[int, ...]) -> Array:
+        return exact.axes(x, source, shape, self.plan.bound(node))
+
+    def _contract(self, node: Contract, reads: list[Array]) -> Array:
+        return exact.contract(node, *reads, (self.plan.bound(node.left), self.plan.bound(node.right)))
+
+    def _pointwise(self, node: int, reads: list[Array], shape: tuple[int, ...]) -> Array:
+        """Constants, combinations and recipes, whole or sliced."""
+        match self.circuit.nodes[node]:
+            case Constant(value=value):
+                return jnp.full(shape, value, np.int64)
+            case Combine(terms=terms):
+                bound = sum(abs(coefficient) * self.plan.bound(operand) for coefficient, operand in terms)
+                return exact.combine([(c, x) for (c, _), x in zip(terms, reads, strict=True)], bound)
+            case Committed():
+                return follow(self.plan.lowered.recipes[node], *map(exact.as_int, reads))
+            case kind:
+                raise WitnessError(f"node {node} ({kind}) has no pointwise rule")
+
+
+def follow(recipe: Recipe, source: Array, gate: Array = None) -> Array:
+    """What a recipe makes of int64 arrays."""
+    match recipe:
+        case Quotient(shift=shift):
+            return source if shift == 0 else (source + np.int64(1 << (shift - 1))) >> np.int64(shift)
+        case RemainderLimb(shift=shift, offset=offset, width=width):
+            return ((source + np.int64(1 << (shift - 1))) >> np.int64(offset)) & np.int64((1 << width) - 1)
+        case ValueLimb(bias=bias, offset=offset, width=width):
+            return ((source + np.int64(bias)) >> np.int64(offset)) & np.int64((1 << width) - 1)
+        case ReluOutput(limit=limit):
+            return jnp.clip(source, 0, limit)
+        case ReluGate(limit=limit):
+            return ((source > 0) & (source <= limit)).astype(np.int64)
+        case Gated(limit=limit):
+            return gate * jnp.clip(source, -limit, limit)
+    raise WitnessError(f"unknown recipe {recipe}")
+
+
+def _without_step(source: Sequence[int]) -> list[int]:
+    """The axis map `source` of a slice, whose operand lost its leading axis."""
+    return [axis - 1 if axis > 0 else axis for axis in source]
+
+
+def _without_label(node: Contract, label: int) -> Contract:
+    """The contraction with one label, and its axis, taken off all tensors."""
+    labels = (node.left_labels, node.right_labels, node.out_labels)
+    left, right, out = (tuple(other for other in group if other != label) for group in labels)
+    return Contract(node.shape[1:], node.left, node.right, left, right, out)

@@ -1,0 +1,251 @@
+"""When each node of a circuit is computed: before the scan over steps, inside it, or after it.
+
+The full tensors of a circuit depend on each other in a circle (weights, activations, gradients,
+weights); step by step they do not, because `Before` reads earlier steps only. So every node is
+given a phase:
+
+- STATIC: depends on no batch; computed once, before the scan.
+- STEPPED: its leading axis counts steps and its slice at a step needs only slices of that step,
+  static tensors, and the running sums that `Before` nodes carry.
+- LATE: all the rest, such as the totals over the block; computed after the scan from stacked
+  slices and final running sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cached_property
+
+from zkjax.circuit.program import Lowered
+from zkjax.circuit.recipes import Gated
+from zkjax.errors import WitnessError
+from zkjax.statement.circuit import (
+    Axes,
+    Before,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Rows,
+    operands,
+)
+from zkjax.statement.ranges import Interval, check_ranges
+
+RECIPE_BOUND = 1 << 62
+
+
+class Phase(Enum):
+    STATIC = auto()
+    STEPPED = auto()
+    LATE = auto()
+
+
+class PlanError(WitnessError):
+    """The circuit's recipes cannot be carried out step by step."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Phases, proven intervals and orders of evaluation of one lowered circuit.
+
+    `phases` and `intervals` are by node. Raises PlanError on construction through `of` where a
+    recipe is missing, recipes are cyclic within a step, or a source may leave 64 bits.
+    """
+
+    lowered: Lowered
+    phases: tuple[Phase, ...]
+    intervals: tuple[Interval, ...]
+
+    @classmethod
+    def of(cls, lowered: Lowered) -> Plan:
+        plan = cls(lowered, tuple(_phases(lowered)), tuple(check_ranges(lowered.circuit)))
+        plan._check_recipes()
+        return plan
+
+    def bound(self, node: int) -> int:
+        """Largest magnitude that the ranges allow."""
+        low, high = self.intervals[node]
+        return max(-low, high)
+
+    @cached_property
+    def required(self) -> tuple[int, ...]:
+        """Nodes whose values a witness holds: committed, looked up, or claimed to vanish."""
+        circuit = self.lowered.circuit
+        nodes = {*circuit.committed(), *self.lowered.lookup_values, *circuit.zeros}
+        return tuple(sorted(nodes))
+
+    def required_in(self, phase: Phase) -> list[int]:
+        return [node for node in self.required if self.phases[node] is phase]
+
+    @cached_property
+    def late_order(self) -> tuple[int, ...]:
+        """Late nodes to compute after the scan, in order."""
+        return tuple(self._order(self.required_in(Phase.LATE), self._late_operands))
+
+    def _late_operands(self, node: int) -> list[int]:
+        return [operand for operand in self.dependencies(node) if self.phases[operand] is Phase.LATE]
+
+    def is_total(self, node: int) -> bool:
+        """Whether a late node sums a stepped tensor over the steps, so that its running sum suffices."""
+        kind = self.lowered.circuit.nodes[node]
+        return isinstance(kind, Axes) and self.phases[kind.node] is Phase.STEPPED and 0 not in kind.source
+
+    @cached_property
+    def carried(self) -> tuple[int, ...]:
+        """Stepped nodes of which a running sum over the steps is kept."""
+        nodes = self.lowered.circuit.nodes
+        totals = {nodes[node].node for node in self.late_order if self.is_total(node)}  # type: ignore[union-attr]
+        found = set(totals)
+        while True:
+            order = self._order([*self.stacked, *sorted(found)], self._slice_operands)
+            sums = {nodes[node].node for node in order if isinstance(nodes[node], Before) and self._is_stepped(node)}  # type: ignore[union-attr]
+            if sums <= found:
+                return tuple(sorted(found))
+            found |= sums
+
+    @cached_property
+    def stacked(self) -> tuple[int, ...]:
+        """Stepped nodes whose slices are kept for every step."""
+        nodes = set(self.required_in(Phase.STEPPED))
+        for late in self.late_order:
+            if not self.is_total(late):
+                nodes |= {operand for operand in self.dependencies(late) if self._is_stepped(operand)}
+        return tuple(sorted(nodes))
+
+    @cached_property
+    def step_order(self) -> tuple[int, ...]:
+        """Nodes of which a step computes its slice, in order; static ones among them."""
+        return tuple(self._order([*self.stacked, *self.carried], self._slice_operands))
+
+    def _slice_operands(self, node: int) -> list[int]:
+        if self.cut(node):
+            return []
+        return [operand for operand, sliced in self.slice_reads(node) or () if sliced]
+
+    def cut(self, node: int) -> bool:
+        """Whether the slice of a node comes from a running sum or from a tensor that is whole already."""
+        kind = self.lowered.circuit.nodes[node]
+        if self._is_stepped(node):
+            return isinstance(kind, Before)
+        return isinstance(kind, Committed | Before) or self.slice_reads(node) is None
+
+    @cached_property
+    def static_order(self) -> tuple[int, ...]:
+        """Static nodes to compute whole before the scan, in order."""
+        roots = set(self.required_in(Phase.STATIC))
+        for node in self.step_order:
+            if self.cut(node) and not self._is_stepped(node):
+                roots.add(node)
+            elif not self.cut(node):
+                roots |= {operand for operand, sliced in self.slice_reads(node) or () if not sliced}
+        for node in self.late_order:
+            roots |= {operand for operand in self.dependencies(node) if self.phases[operand] is Phase.STATIC}
+        return tuple(self._order(sorted(roots), self.dependencies))
+
+    def dependencies(self, node: int) -> tuple[int, ...]:
+        """Nodes whose values determine the value of `node`."""
+        return _dependencies(self.lowered, node)
+
+    def slice_reads(self, node: int) -> list[tuple[int, bool]] | None:
+        """What the slice of `node` at a step reads: (operand, whether its slice or the whole of it)."""
+        return _slice_reads(self.lowered, node)
+
+    def _is_stepped(self, node: int) -> bool:
+        return self.phases[node] is Phase.STEPPED
+
+    def _order(self, roots: Iterable[int], reads: Callable[[int], Iterable[int]]) -> list[int]:
+        """`roots` and all that they read, operands first."""
+        order: list[int] = []
+        finished: dict[int, bool] = {}
+        stack = [(root, False) for root in roots]
+        while stack:
+            node, leaving = stack.pop()
+            if leaving:
+                finished[node] = True
+                order.append(node)
+            elif node not in finished:
+                finished[node] = False
+                stack.append((node, True))
+                stack += [(operand, False) for operand in reads(node)]
+            elif not finished[node]:
+                raise PlanError(f"node {node} ({self.lowered.circuit.nodes[node]}) depends on itself within a step")
+        return order
+
+    def _check_recipes(self) -> None:
+        nodes = self.lowered.circuit.nodes
+        for node, recipe in self.lowered.recipes.items():
+            for source in _dependencies(self.lowered, node):
+                if nodes[source].shape != nodes[node].shape:
+                    raise PlanError(f"the recipe of {nodes[node]} reads a tensor of another shape: {nodes[source]}")
+                if self.bound(source) >= RECIPE_BOUND:
+                    raise PlanError(f"the source of {recipe} may leave 64 bits: {self.intervals[source]}")
+
+
+def _dependencies(lowered: Lowered, node: int) -> tuple[int, ...]:
+    kind = lowered.circuit.nodes[node]
+    if not isinstance(kind, Committed):
+        return operands(kind)
+    if kind.oracle in ("data", "before"):
+        return ()
+    recipe = lowered.recipes.get(node)
+    if recipe is None:
+        raise PlanError(f"no recipe for the committed tensor {kind.name!r}")
+    return (recipe.source, recipe.gate) if isinstance(recipe, Gated) else (recipe.source,)
+
+
+def _slice_reads(lowered: Lowered, node: int) -> list[tuple[int, bool]] | None:
+    """Operands of the slice at a step, each with True for its slice and False for the whole.
+
+    None where the slice has no rule of its own and must be cut from the whole tensor.
+    """
+    kind = lowered.circuit.nodes[node]
+    if kind.shape[:1] != (lowered.circuit.steps,):
+        return None
+    match kind:
+        case Committed():
+            return [(source, True) for source in _dependencies(lowered, node)] or None
+        case Constant() | Rows():
+            return []
+        case Combine(terms=terms):
+            return [(operand, True) for _, operand in terms]
+        case Before(node=operand):
+            return [(operand, True)]
+        case Axes(node=operand, source=source):
+            return [(operand, source[0] == 0)] if source[0] in (-1, 0) else None
+        case Contract():
+            step = kind.out_labels[0]
+            factors = ((kind.left, kind.left_labels), (kind.right, kind.right_labels))
+            if any(step in labels[1:] for _, labels in factors):
+                return None
+            return [(operand, labels[:1] == (step,)) for operand, labels in factors]
+
+
+def _phases(lowered: Lowered) -> list[Phase]:
+    """STEPPED is the largest set that is closed under the slice rules."""
+    nodes = lowered.circuit.nodes
+    dynamic = [isinstance(node, Rows) for node in nodes]
+    changed = True
+    while changed:
+        changed = False
+        for node in range(len(nodes)):
+            if not dynamic[node] and any(dynamic[operand] for operand in _dependencies(lowered, node)):
+                dynamic[node] = changed = True
+    phases = [Phase.STEPPED if moves else Phase.STATIC for moves in dynamic]
+    changed = True
+    while changed:
+        changed = False
+        for node in range(len(nodes)):
+            if phases[node] is Phase.STEPPED and not _can_step(lowered, node, phases):
+                phases[node] = Phase.LATE
+                changed = True
+    return phases
+
+
+def _can_step(lowered: Lowered, node: int, phases: list[Phase]) -> bool:
+    reads = _slice_reads(lowered, node)
+    return reads is not None and all(
+        phases[operand] is (Phase.STEPPED if sliced else Phase.STATIC) or phases[operand] is Phase.STATIC
+        for operand, sliced in reads
+    )
