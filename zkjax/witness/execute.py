@@ -29,7 +29,7 @@ from zkjax.witness.plan import Phase, Plan
 
 Array = Any
 
-STORED_TYPES = tuple(np.dtype(kind) for kind in (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64))
+STORED_TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
 
 
 class Values(Mapping[int, np.ndarray]):
@@ -213,8 +213,11 @@ class Executor:
     def stored_type(self, node: int) -> np.dtype:
         """Narrowest integer type of the values of `node`, should all lookups hold."""
         low, high = self._stored_intervals.get(node, self.plan.intervals[node])
-        wide_enough = (kind for kind in STORED_TYPES if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
-        return np.dtype(np.int64) if self.wide else next(wide_enough, np.dtype(np.int64))
+        if not self.wide:
+            for kind in map(np.dtype, STORED_TYPES):
+                if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+                    return kind
+        return np.dtype(np.int64)
 
     @cached_property
     def _stored_intervals(self) -> dict[int, tuple[int, int]]:
@@ -289,7 +292,7 @@ class Executor:
         return exact.axes(x, source, shape, self.plan.bound(node))
 
     def _contract(self, node: Contract, reads: list[Array]) -> Array:
-        return exact.contract(node, *reads, (self.plan.bound(node.left), self.plan.bound(node.right)))
+        return exact.contract(node, reads[0], reads[1], (self.plan.bound(node.left), self.plan.bound(node.right)))
 
     def _pointwise(self, node: int, reads: list[Array], shape: tuple[int, ...]) -> Array:
         """Constants, combinations and recipes, whole or sliced."""
