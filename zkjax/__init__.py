@@ -17,7 +17,8 @@ from zkjax.errors import FileError, UserError, VerificationError, WitnessError, 
 
 if TYPE_CHECKING:
     from zkjax.api import Program, Run, compile, prove
-    from zkjax.statement import Proof, Statement
+    from zkjax.statement.proof import Proof
+    from zkjax.statement.statement import Statement
     from zkjax.verifier import verify
 
 __version__ = "0.1.0"
@@ -42,8 +43,8 @@ _HOME = {
     "Program": "zkjax.api",
     "Run": "zkjax.api",
     "prove": "zkjax.api",
-    "Statement": "zkjax.statement",
-    "Proof": "zkjax.statement",
+    "Statement": "zkjax.statement.statement",
+    "Proof": "zkjax.statement.proof",
     "verify": "zkjax.verifier",
 }
 

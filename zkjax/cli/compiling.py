@@ -31,11 +31,11 @@ class CompileClock:
                 reached = stop
         return total
 
-    def listen(self, event: str, duration: float, **_: object) -> None:
+    def listen(self, event: str, duration_secs: float, **_: str | int) -> None:
         """JAX calls this at the end of every event that it times."""
         if event in EVENTS:
             now = time.perf_counter()
-            self._spans.append((now - duration, now))
+            self._spans.append((now - duration_secs, now))
 
     def __enter__(self) -> CompileClock:
         import jax.monitoring

@@ -41,15 +41,22 @@ class Experiment:
     schedule: np.ndarray
     evaluate: Callable[[Any], float] | None = None
 
+    def batch(self, step: int) -> Any:
+        """The rows of the data set that step number `step` trains on."""
+        import jax
+
+        return jax.tree.map(lambda leaf: leaf[self.schedule[step]], self.dataset)
+
     def accuracy(self, state: Any) -> float | None:
         """The file's own accuracy of `state`, or None if it defines none.
 
         Raises:
             BadExperiment: `evaluate` raised, or returned no number
         """
-        if self.evaluate is None:
+        evaluate = self.evaluate
+        if evaluate is None:
             return None
-        value = _run_users_code(self.path, "evaluate()", lambda: self.evaluate(state))
+        value = _run_users_code(self.path, "evaluate()", lambda: evaluate(state))
         try:
             return float(value)
         except (TypeError, ValueError) as error:
@@ -118,14 +125,14 @@ def _parts(path: Path, returned: Any) -> tuple[Any, Any, Any, Any]:
         missing = [name for name in PARTS if name not in returned]
         if missing:
             raise BadExperiment(path, f"experiment() returned no {', '.join(missing)}")
-        return tuple(returned[name] for name in PARTS)  # type: ignore[return-value]
+        return tuple(returned[name] for name in PARTS)
     if not isinstance(returned, tuple | list) or len(returned) != len(PARTS):
         count = f" of {len(returned)}" if isinstance(returned, tuple | list) else ""
         raise BadExperiment(
             path,
             f"experiment() returned a {type(returned).__name__}{count}, expected {', '.join(PARTS)}",
         )
-    return tuple(returned)  # type: ignore[return-value]
+    return tuple(returned)
 
 
 def _count_rows(path: Path, dataset: Any) -> int:

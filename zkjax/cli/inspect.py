@@ -36,24 +36,34 @@ def inspect(path: Path, *, quiet: bool) -> dict[str, Any]:
 
 
 def _contents(artefact: Artefact) -> dict[str, Any]:
-    from zkjax.statement import Proof, Statement
+    if artefact.kind is not Kind.STATEMENT:
+        return {}
+    from zkjax.statement.statement import OBJECTS, Statement
 
-    match artefact.kind:
-        case Kind.STATEMENT:
-            return Statement.from_bytes(artefact.payload).describe()
-        case Kind.PROOF:
-            return {f"proof_{name}": taken for name, taken in Proof.from_bytes(artefact.payload).parts().items()}
-        case _:
-            return {}
+    statement = Statement.from_bytes(artefact.payload)
+    circuit = statement.circuit
+    return {
+        "steps": circuit.steps,
+        "batch": circuit.batch,
+        "rows": circuit.rows,
+        "committed_elements": circuit.committed_elements,
+        "lookups": circuit.lookup_entries,
+        "openings_per_commitment": statement.openings,
+        "circuit_digest": circuit.digest().hex(),
+        **{f"commitment_{name}": statement.object_digest(name).hex() for name in OBJECTS},
+        "remarks": list(circuit.remarks),
+    }
 
 
 def _shown(name: str, value: Any) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
-        case int() if name == "bytes" or name.startswith("proof_"):
+        case int() if name == "bytes":
             return size(value)
         case int():
             return count(value)
+        case list():
+            return "\n".join(map(str, value)) or "none"
         case _:
             return str(value)

@@ -29,7 +29,7 @@ def keep_compiled_programs() -> None:
     """
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         folder = cache_folder() / "xla"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zkjax.cli.progress import Stages
 from zkjax.cli.report import print_rows, verification_rows
 from zkjax.files import RunFolder
+
+if TYPE_CHECKING:
+    from zkjax.verifier import Summary
 
 MAX_STATEMENT_BYTES = 1 << 28
 MAX_PROOF_BYTES = 1 << 30
@@ -21,14 +24,15 @@ def verify(path: Path, *, quiet: bool) -> dict[str, Any]:
         VerificationError: rejected by a check
         FileError: a file is missing, foreign, truncated or damaged
     """
-    from zkjax.statement import Proof, Statement
+    from zkjax.statement.proof import Proof
+    from zkjax.statement.statement import Statement, parameter_hash
     from zkjax.verifier import verify as check
 
     folder = RunFolder(path)
     with Stages({"Reading": 1.0, "Verifying": 20.0}) as stages:
         stages.enter("Reading")
-        statement_file = folder.read_statement(max_payload=MAX_STATEMENT_BYTES)
-        proof_file = folder.read_proof(parameters=statement_file.parameters, max_payload=MAX_PROOF_BYTES)
+        statement_file = folder.read_statement(parameters=parameter_hash(), max_payload=MAX_STATEMENT_BYTES)
+        proof_file = folder.read_proof(parameters=parameter_hash(), max_payload=MAX_PROOF_BYTES)
         stages.enter("Verifying")
         began = time.perf_counter()
         statement = Statement.from_bytes(statement_file.payload)
@@ -39,9 +43,27 @@ def verify(path: Path, *, quiet: bool) -> dict[str, Any]:
         "verify_seconds": seconds,
         "proof_bytes": folder.proof.stat().st_size,
         "statement_bytes": folder.statement.stat().st_size,
-        "soundness_bits": summary.soundness_bits,
-        "steps": summary.steps,
+        **describe(summary),
     }
     if not quiet:
         print_rows("Accepted", verification_rows(result))
     return result
+
+
+def describe(summary: Summary) -> dict[str, Any]:
+    """What the verifier says about an accepted proof, as JSON."""
+    return {
+        "steps": summary.steps,
+        "batch": summary.batch,
+        "rows": summary.rows,
+        "parameters": summary.parameters,
+        "committed_elements": summary.committed_elements,
+        "lookups": summary.lookups,
+        "soundness_bits": summary.soundness_bits,
+        "proof_parts": summary.proof_sections,
+        "circuit_digest": summary.circuit_digest,
+        "data": summary.data,
+        "weights_before": summary.before,
+        "weights_after": summary.after,
+        "remarks": list(summary.remarks),
+    }
