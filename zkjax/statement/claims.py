@@ -195,7 +195,9 @@ class Instance:
         """Product of (1 - r) over the leading variables that this instance lacks."""
         return prod((1 - r for r in point[: len(point) - self.variables]), start=K.ONE)
 
-    def reduced(self, point: Sequence[K], shared_equality: Callable[[Sequence[K], int], Ext]) -> tuple[Vectors, Vectors]:
+    def reduced(
+        self, point: Sequence[K], shared_equality: Callable[[Sequence[K], int], Ext]
+    ) -> tuple[Vectors, Vectors]:
         """Axis vectors of the claims `f(point)` on the left and `g(point)` on the right node."""
         rest = list(point[len(point) - self.variables :])
         left_of, right_of = {}, {}

@@ -121,7 +121,5 @@ def lay_out(circuit: Circuit, log_message: int) -> Layout:
     for name, _, _, rows in sorted(drafts, key=lambda draft: (-axis_bits(draft[3]), ORACLES.index(draft[0]))):
         first_rows[name] = end
         end += 1 << axis_bits(rows)
-    oracles = tuple(
-        OracleLayout(name, blocks, masks, first_rows[name], rows) for name, blocks, masks, rows in drafts
-    )
+    oracles = tuple(OracleLayout(name, blocks, masks, first_rows[name], rows) for name, blocks, masks, rows in drafts)
     return Layout(oracles, log_message, log_message + axis_bits(end))

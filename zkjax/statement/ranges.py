@@ -93,9 +93,7 @@ def _check_leaf(where: str, interval: Interval, table: Interval) -> None:
 def _committed_ranges(circuit: Circuit) -> dict[int, Interval]:
     facts: dict[int, Interval] = {}
     for lookup in circuit.lookups:
-        for index, interval in zip(
-            lookup.coordinates, circuit.tables[lookup.table].coordinate_ranges(), strict=True
-        ):
+        for index, interval in zip(lookup.coordinates, circuit.tables[lookup.table].coordinate_ranges(), strict=True):
             if isinstance(circuit.nodes[index], Committed | Rows):
                 known = facts.get(index, interval)
                 facts[index] = (max(known[0], interval[0]), min(known[1], interval[1]))

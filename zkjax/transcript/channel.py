@@ -81,6 +81,11 @@ class ProverChannel(_Channel):
         self.send_public(label, ciphers)
         return [Hidden.ciphertext(cipher, number) for cipher, number in zip(ciphers, numbers, strict=True)]
 
+    def plaintext(self, value: Hidden) -> K:
+        """The value of a linear form in the pads."""
+        constant, coefficients = value.linear_form()
+        return sum((weight * self.pads[pad] for pad, weight in coefficients.items()), constant)
+
     def send_public(self, label: str, values: Sequence[K]) -> None:
         """Absorb and send `values` in clear."""
         self.send_bytes(label, b"".join(value.to_bytes() for value in values))

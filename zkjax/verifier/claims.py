@@ -7,9 +7,10 @@ shared challenges. An instance with fewer variables is extended by zero in the l
 from __future__ import annotations
 
 from zkjax.fields.mersenne61 import K
-from zkjax.statement.claims import ClaimSet, EqualityCache, Instance
+from zkjax.statement.claims import ClaimSet
+from zkjax.statement.phases import claim_factors, final_relation
 from zkjax.statement.plan import Phase, Plan
-from zkjax.statement.relations import Product, Quadratic, Relations, product_sumcheck_claim
+from zkjax.statement.relations import Relations, product_sumcheck_claim
 from zkjax.transcript.channel import VerifierChannel
 from zkjax.transcript.hidden import Hidden
 
@@ -38,28 +39,3 @@ def _receive_rounds(channel: VerifierChannel, phase: Phase, claim: Hidden) -> tu
         claim = product_sumcheck_claim(claim, coefficients, challenge)
         point.append(challenge)
     return point, claim
-
-
-def final_relation(
-    instances: list[Instance], values: list[list[Hidden]], point: list[K], claim: Hidden
-) -> Quadratic:
-    """sum of weight * extension^2 * f(point) g(point) over the instances = claim."""
-    products = []
-    for instance, (f, g) in zip(instances, values, strict=True):
-        extension = instance.extension(point)
-        products.append(Product(instance.weight * extension * extension, f, g))
-    return Quadratic(tuple(products), claim)
-
-
-def claim_factors(
-    instances: list[Instance], values: list[list[Hidden]], point: list[K], batching: K, claims: ClaimSet
-) -> None:
-    """Add the claims on both factors of every instance, batched by powers of a fresh challenge."""
-    equality = EqualityCache()
-    scale = batching
-    for instance, (f, g) in zip(instances, values, strict=True):
-        left, right = instance.reduced(point, equality)
-        for node, vectors, value in ((instance.left_node, left, f), (instance.right_node, right, g)):
-            claims.add(node, scale, vectors)
-            claims.balance = claims.balance + value * scale
-            scale = scale * batching

@@ -35,7 +35,9 @@ class Column:
     pad_mask: K
 
 
-def receive_columns(channel: VerifierChannel, plan: Plan, roots: list[bytes], positions: list[int]) -> dict[int, Column]:
+def receive_columns(
+    channel: VerifierChannel, plan: Plan, roots: list[bytes], positions: list[int]
+) -> dict[int, Column]:
     """Read and authenticate the columns at `positions` (repetitions are opened once).
 
     Raises MerkleError, CanonicalError, ProofLengthError.

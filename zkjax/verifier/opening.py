@@ -36,9 +36,7 @@ class PadProximityError(VerificationError):
     """The masked combination of pads is not that of the committed pads at an opened column."""
 
 
-def verify_opening(
-    channel: VerifierChannel, plan: Plan, roots: list[bytes], claims: ClaimSet, owed: Relations
-) -> None:
+def verify_opening(channel: VerifierChannel, plan: Plan, roots: list[bytes], claims: ClaimSet, owed: Relations) -> None:
     """Accept iff the committed matrix and pads satisfy every claim; raises otherwise."""
     channel.begin("opening")
     balance, mask_weight = batch(channel.challenge("opening batching"), claims, owed)
@@ -58,9 +56,7 @@ def verify_opening(
     (masked_value,) = channel.receive_public("opening mask", 1)
     zeta = channel.challenge("opening combination")
     combination = Ext.from_list(channel.receive_public("row combination", plan.code.dimension))
-    pad_combination = Ext.from_list(
-        channel.receive_public("pad combination", plan.pads + plan.code.mask_symbols)
-    )
+    pad_combination = Ext.from_list(channel.receive_public("pad combination", plan.pads + plan.code.mask_symbols))
     value = weight * inner(equality_weights(columns), combination[: plan.code.message])
     value += inner(pad_weights, pad_combination[: plan.pads])
     if value != masked_value + zeta * target:
@@ -98,9 +94,7 @@ def pad_form(claim: Hidden, pads: int) -> tuple[Ext, K]:
     return Ext.from_list([-coefficients.get(pad, K.ZERO) for pad in range(pads)]), constant
 
 
-def weight_at(
-    layout: Layout, terms: dict[int, list[Term]], mask_weight: K, split: K, point: list[K]
-) -> K:
+def weight_at(layout: Layout, terms: dict[int, list[Term]], mask_weight: K, split: K, point: list[K]) -> K:
     """Multilinear extension at `point` of W = P + split * Q.
 
     A tensor of weights w in the real lane has P = w/2, Q = conj(w)/2; in the imaginary lane both

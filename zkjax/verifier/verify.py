@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from zkjax.errors import VerificationError
-from zkjax.statement.claims import ClaimSet, EqualityCache
+from zkjax.statement.claims import ClaimSet
 from zkjax.statement.parameters import DIGEST_BYTES, LOOKUP_GRINDING_BITS, SOUNDNESS_FLOOR_BITS
-from zkjax.statement.plan import Plan
+from zkjax.statement.phases import claim_zeros, delay_bytes, zero_point_sizes
 from zkjax.statement.proof import Proof
 from zkjax.statement.ranges import check_ranges
 from zkjax.statement.relations import Relations
 from zkjax.statement.soundness import soundness_bits
 from zkjax.statement.statement import Statement
-from zkjax.fields.mersenne61 import K
 from zkjax.transcript.channel import VerifierChannel
 from zkjax.transcript.sponge import Transcript
 from zkjax.verifier.claims import verify_claims
@@ -66,12 +66,13 @@ def verify(statement: Statement, proof: Proof) -> Summary:
     channel = VerifierChannel(Transcript(statement.protocol_id()), proof.data)
     channel.begin("advice")
     advice_root = channel.receive_bytes("advice root", DIGEST_BYTES)
-    channel.transcript.absorb_zeros("delay", delay(plan))
+    channel.transcript.absorb_zeros("delay", delay_bytes(plan))
     channel.work("lookup challenges", LOOKUP_GRINDING_BITS)
     alpha, beta = channel.challenge("alpha"), channel.challenge("beta")
     claims, owed = ClaimSet(statement.circuit, statement.schedule), Relations()
     verify_lookups(channel, plan, alpha, beta, claims, owed)
-    claim_zeros(plan, channel.challenge("zero batching"), zero_points(channel, plan), claims)
+    points = [channel.challenges("zero point", size) for size in zero_point_sizes(plan)]
+    claim_zeros(plan, channel.challenge("zero batching"), points, claims)
     verify_claims(channel, plan, claims, owed)
     verify_products(channel, owed)
     roots = [*statement.roots, advice_root]
@@ -80,38 +81,9 @@ def verify(statement: Statement, proof: Proof) -> Summary:
     return summarize(statement, proof, bits, channel.sections)
 
 
-def delay(plan: Plan) -> int:
-    """Bytes absorbed after the commitments: one per committed element and per lookup.
-
-    The hash that draws the challenges is thereby no cheaper than reading the witness, which keeps
-    the circuit from computing it (the attacks on Fiat-Shamir for GKR need that).
-    """
-    return plan.circuit.committed_elements + plan.circuit.lookup_entries
-
-
-def zero_points(channel: VerifierChannel, plan: Plan) -> list[list[K]]:
-    """A random point for every node that must vanish."""
-    from zkjax.statement.layout import tensor_bits
-
-    return [
-        channel.challenges("zero point", tensor_bits(plan.circuit.nodes[index].shape)) for index in plan.circuit.zeros
-    ]
-
-
-def claim_zeros(plan: Plan, batching: K, points: list[list[K]], claims: ClaimSet) -> None:
-    """Claim that every zero node vanishes at its random point."""
-    equality, scale = EqualityCache(), batching
-    for index, point in zip(plan.circuit.zeros, points, strict=True):
-        factor, vectors = equality.tensor(point, plan.circuit.nodes[index].shape)
-        claims.add(index, scale * factor, vectors)
-        scale = scale * batching
-
-
 def summarize(statement: Statement, proof: Proof, bits: float, sections: dict[str, int]) -> Summary:
     circuit = statement.circuit
-    parameters = sum(
-        size_of(circuit.nodes[index].shape) for index in circuit.committed("before")
-    )
+    parameters = sum(prod(circuit.nodes[index].shape) for index in circuit.committed("before"))
     digests = {name: statement.object_digest(name).hex() for name in ("data", "before", "after")}
     return Summary(
         steps=circuit.steps,
@@ -127,9 +99,3 @@ def summarize(statement: Statement, proof: Proof, bits: float, sections: dict[st
         proof_sections=dict(sections),
         **digests,
     )
-
-
-def size_of(shape: tuple[int, ...]) -> int:
-    from math import prod
-
-    return prod(shape)

@@ -1,0 +1,241 @@
+"""Partial contractions of tensors with axis vectors: what the prover needs for a sumcheck table.
+
+`Contractor.contract(node, vectors)` sums a node against a vector on some axes and keeps the others.
+Committed tensors are read; virtual ones are never formed: the contraction is pushed through their
+rule, so that the weights of a step cost one pass over activations and gradients, not over weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from zkjax.fields import arrays, extension
+from zkjax.fields.mersenne61 import K, to_field
+from zkjax.fields.vectors import Ext
+from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Constant, Contract, Rows
+
+Vectors = Sequence[Ext | None]
+
+
+class Contractor:
+    """Contractions over one witness. `values` maps nodes to signed integer arrays of their shape.
+
+    Call under a scoped x64 mode. Results are JAX arrays over K with the kept axes in order.
+    """
+
+    def __init__(self, circuit: Circuit, values: Mapping[int, np.ndarray], schedule: np.ndarray):
+        self.circuit, self.values, self.schedule = circuit, values, schedule
+        self._memo: dict[tuple, tuple[tuple, Ext]] = {}
+
+    def contract(self, node: int, vectors: Vectors) -> Ext:
+        """Sum over the axes with a vector; axes with None are kept."""
+        key = (node, *(None if vector is None else id(vector) for vector in vectors))
+        if key not in self._memo:
+            self._memo[key] = (tuple(vectors), self._contract(node, vectors))
+        return self._memo[key][1]
+
+    def _contract(self, index: int, vectors: Vectors) -> Ext:
+        if index in self.values:
+            return _contract_integers(self.values[index], vectors)
+        node = self.circuit.nodes[index]
+        match node:
+            case Constant(shape=shape, value=value):
+                return self._constant(shape, value, vectors)
+            case Combine(terms=terms):
+                parts = [_scaled(self.contract(operand, vectors), factor) for factor, operand in terms]
+                total = parts[0]
+                for part in parts[1:]:
+                    total = _add(total, part)
+                return total
+            case Axes():
+                return self._axes(node, vectors)
+            case Rows(node=operand):
+                rows = self.contract(operand, [None, *vectors[2:]])
+                taken = Ext(*(jnp.take(plane, self.schedule, axis=0) for plane in rows))
+                return _contract_field(taken, [*vectors[:2], *([None] * (taken.ndim - 2))])
+            case Before(node=operand):
+                kept = self.contract(operand, [None, *vectors[1:]])
+                sums = _running_sums(kept)
+                return _contract_field(sums, [vectors[0], *([None] * (sums.ndim - 1))])
+            case Contract():
+                return self._bilinear(node, vectors)
+            case _:
+                raise KeyError(f"no value for committed node {index}")
+
+    def _constant(self, shape: tuple[int, ...], value: int, vectors: Vectors) -> Ext:
+        factor = K(value)
+        for vector in vectors:
+            if vector is not None:
+                factor = factor * extension.total(_device(vector)).item()
+        kept = tuple(size for size, vector in zip(shape, vectors, strict=True) if vector is None)
+        return Ext(jnp.full(kept, factor.re, jnp.uint64), jnp.full(kept, factor.im, jnp.uint64))
+
+    def _axes(self, node: Axes, vectors: Vectors) -> Ext:
+        shape = self.circuit.nodes[node.node].shape
+        inner: list[Ext | None] = []
+        for axis, size in enumerate(shape):
+            inner.append(vectors[node.source.index(axis)] if axis in node.source else _ones(size))
+        result = self.contract(node.node, inner)
+        kept_inputs = [axis for axis, vector in enumerate(inner) if vector is None]
+        factor = K.ONE
+        order, new_axes = [], []
+        for position, (axis, vector) in enumerate(zip(node.source, vectors, strict=True)):
+            if axis == -1 and vector is not None:
+                factor = factor * extension.total(_device(vector)).item()
+            elif axis == -1:
+                new_axes.append(len(order))
+                order.append((-1, node.shape[position]))
+            elif vector is None:
+                order.append((kept_inputs.index(axis), node.shape[position]))
+        planes = []
+        for plane in result:
+            plane = jnp.transpose(plane, [axis for axis, _ in order if axis >= 0])
+            plane = jnp.expand_dims(plane, tuple(new_axes))
+            planes.append(jnp.broadcast_to(plane, tuple(size for _, size in order)))
+        result = Ext(*planes)
+        return result if factor == K.ONE else _times(result, extension.asarray(factor))
+
+    def _bilinear(self, node: Contract, vectors: Vectors) -> Ext:
+        given = dict(zip(node.out_labels, vectors, strict=True))
+        shared = set(node.left_labels) & set(node.right_labels)
+        sizes = dict(zip(node.left_labels, self.circuit.nodes[node.left].shape, strict=True))
+        sizes |= dict(zip(node.right_labels, self.circuit.nodes[node.right].shape, strict=True))
+
+        def own(labels: tuple[int, ...]) -> list[Ext | None]:
+            return [None if x in shared else given[x] if x in given else _ones(sizes[x]) for x in labels]
+
+        left_vectors, right_vectors = own(node.left_labels), own(node.right_labels)
+        left = self.contract(node.left, left_vectors)
+        right = self.contract(node.right, right_vectors)
+        left_kept = tuple(x for x, v in zip(node.left_labels, left_vectors, strict=True) if v is None)
+        right_kept = tuple(x for x, v in zip(node.right_labels, right_vectors, strict=True) if v is None)
+        for label in shared:
+            vector = given.get(label)
+            if vector is not None:
+                left = _weighted(left, left_kept.index(label), vector)
+        out = tuple(x for x in node.out_labels if given[x] is None)
+        return _einsum(left, right, left_kept, right_kept, out)
+
+
+def _ones(size: int) -> Ext:
+    return Ext(np.ones(size, np.uint64), np.zeros(size, np.uint64))
+
+
+def _device(vector: Ext) -> Ext:
+    return Ext(jnp.asarray(vector.re), jnp.asarray(vector.im))
+
+
+def _contract_integers(values: np.ndarray, vectors: Vectors) -> Ext:
+    axes = [axis for axis, vector in enumerate(vectors) if vector is not None]
+    if not axes:
+        return _lifted(values)
+    # The axis of the first pass: the longest but the last one, whose slices are not contiguous.
+    first = max(axes, key=lambda axis: (axis != len(vectors) - 1, values.shape[axis]))
+    result = _contract_base_axis(values, _device(vectors[first]), first)
+    return _contract_field(result, [v for axis, v in enumerate(vectors) if axis != first])
+
+
+def _contract_field(result: Ext, vectors: Vectors) -> Ext:
+    for axis in reversed(range(len(vectors))):
+        if vectors[axis] is not None:
+            result = _contract_axis(result, _device(vectors[axis]), axis)
+    return result
+
+
+@jax.jit
+def _lifted(values: jax.Array) -> Ext:
+    return extension.from_base(arrays.from_signed(values.astype(jnp.int64)))
+
+
+@partial(jax.jit, static_argnums=2)
+def _contract_base_axis(values: jax.Array, weights: Ext, axis: int) -> Ext:
+    rest = values.shape[:axis] + values.shape[axis + 1 :]
+
+    def body(j: jax.Array, total: Ext) -> Ext:
+        row = arrays.from_signed(lax.dynamic_index_in_dim(values, j, axis, keepdims=False).astype(jnp.int64))
+        return Ext(*(arrays.mul_add(row, w[j], t) for w, t in zip(weights, total, strict=True)))
+
+    return lax.fori_loop(0, values.shape[axis], body, extension.zeros(rest))
+
+
+@partial(jax.jit, static_argnums=2)
+def _contract_axis(values: Ext, weights: Ext, axis: int) -> Ext:
+    shape = values.re.shape
+    rest = shape[:axis] + shape[axis + 1 :]
+
+    def body(j: jax.Array, total: Ext) -> Ext:
+        row = Ext(*(lax.dynamic_index_in_dim(plane, j, axis, keepdims=False) for plane in values))
+        weight = Ext(*(jnp.broadcast_to(w[j], rest) for w in weights))
+        return extension.mul_add(row, weight, total)
+
+    return lax.fori_loop(0, shape[axis], body, extension.zeros(rest))
+
+
+def _scaled(values: Ext, factor: int) -> Ext:
+    return values if factor == 1 else _times_base(values, jnp.asarray(np.uint64(to_field(factor))))
+
+
+@jax.jit
+def _times_base(values: Ext, factor: jax.Array) -> Ext:
+    return extension.mul_base(values, factor)
+
+
+@jax.jit
+def _times(values: Ext, factor: Ext) -> Ext:
+    return extension.mul(values, factor)
+
+
+@jax.jit
+def _add(a: Ext, b: Ext) -> Ext:
+    return extension.add(a, b)
+
+
+@jax.jit
+def _running_sums(values: Ext) -> Ext:
+    """out[t] = sum of values[s] over s < t along the first axis."""
+
+    def step(total: Ext, row: Ext) -> tuple[Ext, Ext]:
+        return extension.add(total, row), total
+
+    return lax.scan(step, extension.zeros(values.re.shape[1:]), values)[1]
+
+
+@partial(jax.jit, static_argnums=1)
+def _weighted_on(values: Ext, axis: int, vector: Ext) -> Ext:
+    shape = [1] * values.re.ndim
+    shape[axis] = -1
+    return extension.mul(values, Ext(vector.re.reshape(shape), vector.im.reshape(shape)))
+
+
+def _weighted(values: Ext, axis: int, vector: Ext) -> Ext:
+    return _weighted_on(values, axis, _device(vector))
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def _einsum(
+    left: Ext, right: Ext, left_labels: tuple[int, ...], right_labels: tuple[int, ...], out_labels: tuple[int, ...]
+) -> Ext:
+    """Einsum over K of two small tables; summed labels occur in both or have been contracted."""
+    sizes = dict(zip(left_labels, left.re.shape, strict=True)) | dict(zip(right_labels, right.re.shape, strict=True))
+    summed = tuple(x for x in left_labels if x not in out_labels)
+    order = (*summed, *out_labels)
+
+    def aligned(values: Ext, labels: tuple[int, ...]) -> Ext:
+        present = [x for x in order if x in labels]
+        count = int(np.prod([sizes[x] for x in summed], dtype=np.int64))
+        shape = (count, *(sizes[x] if x in labels else 1 for x in out_labels))
+        return Ext(*(jnp.transpose(plane, [labels.index(x) for x in present]).reshape(shape) for plane in values))
+
+    a, b = aligned(left, left_labels), aligned(right, right_labels)
+    out_shape = tuple(sizes[x] for x in out_labels)
+
+    def body(j: jax.Array, total: Ext) -> Ext:
+        return extension.mul_add(a[j], b[j], total)
+
+    return lax.fori_loop(0, a.re.shape[0], body, extension.zeros(out_shape))
