@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from zkjax.statement.circuit import Circuit, Contract, operands
+from zkjax.statement.circuit import Circuit, CircuitError, Contract, operands
 from zkjax.statement.layout import Layout, axis_bits, choose_log_message, lay_out, tensor_bits
 from zkjax.statement.parameters import MIN_LOOKUP_ROW_BITS, Code
+
+MAX_CLAIM_WORK = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,21 @@ class Plan:
             counts[index] += 1
         for index in reversed(range(len(self.circuit.nodes))):
             for operand in operands(self.circuit.nodes[index]):
-                counts[operand] += counts[index]
+                counts[operand] = min(counts[operand] + counts[index], MAX_CLAIM_WORK + 1)
         return tuple(counts)
+
+    def check_work(self) -> None:
+        """Raise CircuitError if verifying would take more than a bounded time and memory.
+
+        The work of the verifier is that of its axis vectors; a circuit can make exponentially many.
+        """
+        work = 0
+        for count, node in zip(self.claim_counts, self.circuit.nodes, strict=True):
+            work += count * (1 + sum(node.shape))
+        if work > MAX_CLAIM_WORK:
+            raise CircuitError(
+                "claims of the circuit are too many to verify", expected=f"<= {MAX_CLAIM_WORK}", got=work
+            )
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:

@@ -148,6 +148,7 @@ class Statement:
     def check(self) -> None:
         """Raise unless circuit, schedule and code are legal. Soundness: ranges are checked by `verify`."""
         self.circuit.check()
+        self.plan.check_work()
         if self.schedule.shape != (self.circuit.steps, self.circuit.batch):
             raise StatementError(
                 "schedule of another shape", expected=(self.circuit.steps, self.circuit.batch), got=self.schedule.shape
