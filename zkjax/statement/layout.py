@@ -18,6 +18,7 @@ from zkjax.statement.parameters import MAX_LOG_MESSAGE, MIN_LOG_MESSAGE
 
 REAL, IMAGINARY = 0, 1
 MASK_COUNT = 2
+EXTRA_ADVICE_ROWS = 3
 
 
 def axis_bits(size: int) -> int:

@@ -90,14 +90,15 @@ class Plan:
         """Per node, how many sumcheck phases its claims wait for.
 
         A contraction of level n is reduced in phase n - 1; a linear node of level n is rewritten
-        just after phase n - 1.
+        just after phase n - 1. Nodes that no claim reaches hold nothing up.
         """
         levels = [0] * len(self.circuit.nodes)
         for index in reversed(range(len(self.circuit.nodes))):
             node = self.circuit.nodes[index]
-            levels[index] += isinstance(node, Contract)
-            for operand in operands(node):
-                levels[operand] = max(levels[operand], levels[index])
+            if self.claim_counts[index]:
+                levels[index] += isinstance(node, Contract)
+                for operand in operands(node):
+                    levels[operand] = max(levels[operand], levels[index])
         return tuple(levels)
 
     @cached_property

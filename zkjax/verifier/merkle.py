@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from zkjax.errors import VerificationError
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext
+from zkjax.statement.layout import EXTRA_ADVICE_ROWS
 from zkjax.statement.parameters import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
 from zkjax.statement.plan import Plan
 from zkjax.transcript.channel import CanonicalError, VerifierChannel
-
-EXTRA_ADVICE_ROWS = 3
 
 
 class MerkleError(VerificationError):

@@ -9,18 +9,15 @@ without revealing it. docs/protocol.md has the equations, docs/soundness.md the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from zkjax.errors import VerificationError
 from zkjax.fields.mersenne61 import K
-from zkjax.fields.vectors import Ext, equality_weights, evaluate_multilinear, inner, transform
-from zkjax.statement.claims import ClaimSet, Term
-from zkjax.statement.layout import IMAGINARY, Block, Layout
+from zkjax.fields.vectors import Ext, equality_weights, inner, transform
+from zkjax.statement.claims import ClaimSet
+from zkjax.statement.opening import batch, committed_terms, pad_form, weight_at
 from zkjax.statement.parameters import OPENING_GRINDING_BITS
 from zkjax.statement.plan import Plan
-from zkjax.statement.relations import HALF, Relations, product_sumcheck_claim
+from zkjax.statement.relations import Relations, product_sumcheck_claim
 from zkjax.transcript.channel import VerifierChannel
-from zkjax.transcript.hidden import Hidden
 from zkjax.verifier.merkle import receive_columns
 
 
@@ -49,7 +46,7 @@ def verify_opening(channel: VerifierChannel, plan: Plan, roots: list[bytes], cla
         challenge = channel.challenge("opening round")
         claim = product_sumcheck_claim(claim, coefficients, challenge)
         point.append(challenge)
-    weight = weight_at(plan.layout, claims.merge_committed(), mask_weight, split, point)
+    weight = weight_at(plan.layout, committed_terms(plan.layout, claims), mask_weight, split, point)
     pad_weights, target = pad_form(claim, plan.pads)
     rows, columns = point[: plan.layout.row_variables], point[plan.layout.row_variables :]
 
@@ -77,80 +74,3 @@ def verify_opening(channel: VerifierChannel, plan: Plan, roots: list[bytes], cla
             raise ProximityError(f"row combination differs at column {position}")
         if pad_codeword[position].item() != column.pad_mask + zeta * column.pads:
             raise PadProximityError(f"pad combination differs at column {position}")
-
-
-def batch(gamma: K, claims: ClaimSet, owed: Relations) -> tuple[Hidden, K]:
-    """Add every zero to the balance under powers of gamma; weight of the equation on the masks."""
-    balance, scale = claims.balance, gamma
-    for zero in owed.zeros:
-        balance = balance + zero * scale
-        scale = scale * gamma
-    return balance, scale
-
-
-def pad_form(claim: Hidden, pads: int) -> tuple[Ext, K]:
-    """(U, T): the claim w H(point) = claim, written as w H(point) + <U, pads> = T."""
-    constant, coefficients = claim.linear_form()
-    return Ext.from_list([-coefficients.get(pad, K.ZERO) for pad in range(pads)]), constant
-
-
-def weight_at(layout: Layout, terms: dict[int, list[Term]], mask_weight: K, split: K, point: list[K]) -> K:
-    """Multilinear extension at `point` of W = P + split * Q.
-
-    A tensor of weights w in the real lane has P = w/2, Q = conj(w)/2; in the imaginary lane both
-    are multiplied by -i.
-    """
-    total = K.ZERO
-    extensions: dict[tuple[int, tuple[K, ...]], K] = {}
-
-    def extension(vector: Ext, at: Sequence[K]) -> K:
-        key = (id(vector), tuple(at))
-        if key not in extensions:
-            extensions[key] = evaluate_multilinear(vector, at)
-        return extensions[key]
-
-    for oracle in layout.oracles:
-        for block in oracle.blocks:
-            offset = (oracle.first_row << layout.log_message) + block.offset
-            place = _selector(offset, block.bits, point)
-            if place and terms.get(block.node):
-                value = _block_value(block, terms[block.node], split, point, extension)
-                total += place * value * (-K.I if block.lane == IMAGINARY else K.ONE)
-    return total + _mask_value(layout, mask_weight, split, point)
-
-
-def _block_value(
-    block: Block, terms: list[Term], split: K, point: list[K], extension: Callable[[Ext, Sequence[K]], K]
-) -> K:
-    own = point[len(point) - block.bits :]
-    conjugated = [r.conjugate() for r in own]
-    value = K.ZERO
-    for term in terms:
-        direct, mirrored = term.coefficient, term.coefficient
-        start = 0
-        for size, vector in zip(block.shape, term.vectors, strict=True):
-            bits = (size - 1).bit_length()
-            direct = direct * extension(vector, own[start : start + bits])
-            mirrored = mirrored * extension(vector, conjugated[start : start + bits])
-            start += bits
-        value += (direct + split * mirrored.conjugate()) * HALF
-    return value
-
-
-def _mask_value(layout: Layout, mask_weight: K, split: K, point: list[K]) -> K:
-    """The equation Im mu0 + i Im mu1 = 0, times mask_weight, on the two mask symbols."""
-    oracle = layout.oracle("advice")
-    offset = (oracle.first_row << layout.log_message) + oracle.masks
-    first, second = (_selector(offset + j, 0, point) for j in range(2))
-    direct, mirrored = mask_weight, split * mask_weight.conjugate()
-    return (second * (direct - mirrored) - first * K.I * (direct + mirrored)) * HALF
-
-
-def _selector(offset: int, bits: int, point: list[K]) -> K:
-    """Equality weight of the leading bits of an aligned block at `offset`."""
-    leading = len(point) - bits
-    value = K.ONE
-    for index in range(leading):
-        bit = (offset >> (len(point) - 1 - index)) & 1
-        value = value * (point[index] if bit else 1 - point[index])
-    return value
