@@ -15,6 +15,7 @@ import numpy as np
 
 from zkjax.errors import VerificationError
 from zkjax.statement.circuit import MAX_CIRCUIT_BYTES, Circuit, Committed
+from zkjax.statement.layout import OracleLayout
 from zkjax.statement.parameters import (
     DIGEST_BYTES,
     FORMAT_VERSION,
@@ -24,6 +25,7 @@ from zkjax.statement.parameters import (
     OPENING_GRINDING_BITS,
     QUERY_TARGET_BITS,
     SALT_BYTES,
+    Code,
 )
 from zkjax.statement.plan import Plan
 
@@ -52,6 +54,26 @@ def parameter_hash() -> bytes:
     return hashlib.sha256(b"zkjax parameters" + json.dumps(parameters, sort_keys=True).encode()).digest()
 
 
+def object_digest(circuit: Circuit, oracle: OracleLayout, code: Code, root: bytes) -> bytes:
+    """Digest of a commitment with its type: one root cannot be read as another shape or scale.
+
+    The state before a block and after it are of one type, so that blocks can be chained.
+    """
+    tensors = []
+    for block in oracle.blocks:
+        node = circuit.nodes[block.node]
+        assert isinstance(node, Committed)
+        tensors.append([node.name, list(node.shape), node.fraction_bits, block.lane, block.offset])
+    document = {
+        "kind": "state" if oracle.name in ("before", "after") else oracle.name,
+        "code": [code.log_message, code.log_length, code.openings, code.mask_symbols],
+        "rows": oracle.rows,
+        "tensors": tensors,
+        "root": root.hex(),
+    }
+    return hashlib.sha256(b"zkjax object" + json.dumps(document, sort_keys=True).encode()).digest()
+
+
 @dataclass(frozen=True, eq=False)
 class Statement:
     """`roots` are the Merkle roots of data, state before and state after; schedule is [steps, batch]."""
@@ -66,22 +88,10 @@ class Statement:
         return Plan(self.circuit, self.openings)
 
     def object_digest(self, name: str) -> bytes:
-        """Digest of a commitment with its type: one root cannot be read as another shape or scale."""
-        oracle = self.plan.layout.oracle(name)
-        kind = "state" if name in ("before", "after") else name
-        tensors = []
-        for block in oracle.blocks:
-            node = self.circuit.nodes[block.node]
-            assert isinstance(node, Committed)
-            tensors.append([node.name, list(node.shape), node.fraction_bits, block.lane, block.offset])
-        document = {
-            "kind": kind,
-            "code": [self.plan.code.log_message, self.plan.code.log_length, self.openings, self.plan.code.mask_symbols],
-            "rows": oracle.rows,
-            "tensors": tensors,
-            "root": self.roots[OBJECTS.index(name)].hex(),
-        }
-        return hashlib.sha256(b"zkjax object" + json.dumps(document, sort_keys=True).encode()).digest()
+        """Digest of the commitment in the role `name`, with its type."""
+        return object_digest(
+            self.circuit, self.plan.layout.oracle(name), self.plan.code, self.roots[OBJECTS.index(name)]
+        )
 
     def protocol_id(self) -> bytes:
         """What the transcript starts from: everything public, so that no challenge precedes it."""
@@ -163,3 +173,7 @@ class Statement:
             raise StatementError("a root has another length", expected=DIGEST_BYTES)
         if not self.plan.code.is_legal():
             raise StatementError("no code fits the circuit and the number of openings", got=self.openings)
+        if self.plan.pads > self.plan.code.message:
+            raise StatementError(
+                "the pads do not fit in a row", expected=f"<= {self.plan.code.message}", got=self.plan.pads
+            )
