@@ -1,4 +1,4 @@
-"""Shared by all tests: the repository's root, and processes in which JAX cannot be imported."""
+"""Shared by all tests: strict JAX, the repository's root, and Python in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+# Promotions of dtype and rank that nobody wrote are errors in tests. Set before anything imports JAX.
+STRICT = {"JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_NUMPY_RANK_PROMOTION": "raise"}
+os.environ.update(STRICT)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -20,13 +24,14 @@ def root() -> Path:
 
 @pytest.fixture
 def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run Python code or a module in a process of its own: `run_python("-c", code)`."""
+    """Run Python code or a module as a user would, not strict: `run_python("-c", code)`."""
+    users = {name: value for name, value in os.environ.items() if name not in STRICT}
 
     def run(*arguments: str, timeout: float = 300, **environment: str):
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            env={**users, "PYTHONPATH": str(ROOT), **environment},
             capture_output=True,
             text=True,
             timeout=timeout,
