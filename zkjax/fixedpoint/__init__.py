@@ -1,0 +1,1 @@
+"""Real numbers -> integers: calibration, formats, learning rate, and the circuit they lower to."""

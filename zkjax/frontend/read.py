@@ -1,0 +1,295 @@
+"""Reads a training step: from the user's function to a program over real tensors.
+
+All that cannot be translated is collected first and reported in one UnsupportedError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import jax
+
+from zkjax.errors import UserError
+from zkjax.fixedpoint.step import (
+    Axes,
+    Change,
+    DataLeaf,
+    StateLeaf,
+    Step,
+    StepGraph,
+    pruned,
+    renumbered,
+)
+from zkjax.frontend.roles import Leaf, Tree, named_leaves
+from zkjax.frontend.rules import RULES
+from zkjax.frontend.trace import Atom, Constant, Equation, Trace, Variable, live, trace
+from zkjax.frontend.unsupported import DEFAULT_REMEDY, REMEDIES, Problem, Refused, UnsupportedError
+from zkjax.frontend.values import Counter, Real, Value, Values
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A step and the roles of its leaves.
+
+    `counters` gives the increment per step of every integer leaf of the state. `has_aux` says
+    whether the user's step returns (state, aux) rather than the state alone.
+    """
+
+    step: Step
+    state: Tree
+    batch: Tree
+    counters: dict[str, int]
+    has_aux: bool
+
+
+def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
+    """The training step as a program over real tensors, with the roles of its leaves.
+
+    Raises UnsupportedError listing everything that has no translation, and UserError where the
+    pytrees are not what a training step takes and returns. Computes nothing.
+    """
+    state_tree, batch_tree = named_leaves(state, "state"), named_leaves(batch, "batch")
+    rows = _batch_size(batch_tree)
+    program, shapes = trace(train_step, state, batch)
+    has_aux = _returned(shapes, state_tree)
+    count = len(state_tree.leaves)
+    problems: list[Problem] = []
+    outputs = program.outputs[:count]
+    counters = {}
+    for leaf in state_tree.leaves:
+        before, after = program.inputs[leaf.index], outputs[leaf.index]
+        if before.shape != after.shape:
+            raise UserError(
+                f"the step changes the shape of state leaf {leaf.name!r} from {before.shape} to "
+                f"{after.shape}: the state must keep its shapes"
+            )
+        if not leaf.is_float:
+            increment = _increment(program, before, after)
+            if increment is None:
+                problems.append(_no_counter(leaf))
+            else:
+                counters[leaf.name] = increment
+    weights = [leaf for leaf in state_tree.leaves if leaf.is_float]
+    if not weights:
+        raise UserError("the state has no floating-point leaf: there is nothing to train")
+    program = live(program, [outputs[leaf.index] for leaf in weights])
+    graph = StepGraph()
+    reader = _Reader(graph, problems)
+    inputs: dict[str, dict[str, int]] = {"state": {}, "data": {}}
+    for leaf in state_tree.leaves:
+        if leaf.is_float:
+            inputs["state"][leaf.name] = graph.add(StateLeaf(leaf.shape, leaf.name))
+            reader.known[program.inputs[leaf.index]] = Real(inputs["state"][leaf.name])
+        else:
+            reader.known[program.inputs[leaf.index]] = Counter(leaf.name)
+    for leaf in batch_tree.leaves:
+        node = graph.add(DataLeaf(leaf.shape, leaf.name))
+        reader.known[program.inputs[count + leaf.index]] = Real(node)
+    for equation in program.equations:
+        reader.translate(equation)
+    changes = {}
+    rates = dict(zip([leaf.name for leaf in weights], _rates(program), strict=True))
+    for leaf, atom in zip(weights, program.outputs, strict=True):
+        after = reader.output(atom, leaf)
+        if after is not None:
+            change = _change(graph, leaf, inputs["state"][leaf.name], after, problems)
+            if change is not None:
+                factor, node = graph.factored(change)
+                changes[leaf.name] = Change(factor, node, rates[leaf.name])
+    if problems:
+        raise UnsupportedError(problems)
+    step = _step(graph, inputs["state"], changes, rows, tuple(reader.values.notes))
+    if not step.data:
+        raise UserError("no leaf of the batch influences the new state: there is nothing to train on")
+    return Reading(step, state_tree, batch_tree, counters, has_aux)
+
+
+class _Reader:
+    """Runs the rules over the equations; a value that depends on a problem is unknown."""
+
+    def __init__(self, graph: StepGraph, problems: list[Problem]):
+        self.graph, self.problems = graph, problems
+        self.values = Values(graph)
+        self.known: dict[Variable, Value | None] = {}
+
+    def translate(self, equation: Equation) -> None:
+        self.graph.current_line = equation.line
+        for var in equation.outputs:
+            self.known[var] = None
+        rule = RULES.get(equation.name)
+        if rule is None:
+            remedy = REMEDIES.get(equation.name, DEFAULT_REMEDY)
+            self.problems.append(Problem(f"the operation {equation.name!r}", equation.line, remedy))
+            return
+        try:
+            inputs = [self.read(atom) for atom in equation.inputs]
+            if all(value is not None for value in inputs):
+                self.known[equation.outputs[0]] = rule(self.values, equation, inputs)  # type: ignore[arg-type]
+        except Refused as refused:
+            self.problems.append(Problem(refused.what, equation.line, refused.remedy))
+
+    def read(self, atom: Atom) -> Value | None:
+        return self.values.constant(atom) if isinstance(atom, Constant) else self.known[atom]
+
+    def output(self, atom: Atom, leaf: Leaf) -> int | None:
+        self.graph.current_line = f"the new value of state leaf {leaf.name!r}"
+        try:
+            value = self.read(atom)
+            return None if value is None else self.values.real(value)
+        except Refused as refused:
+            self.problems.append(Problem(refused.what, self.graph.current_line, refused.remedy))
+            return None
+
+
+def _batch_size(batch: Tree) -> int:
+    sizes = {leaf.name: leaf.shape[:1] for leaf in batch.leaves}
+    if not sizes:
+        raise UserError("the batch has no arrays")
+    scalars = [name for name, size in sizes.items() if not size]
+    if scalars:
+        raise UserError(
+            f"batch leaf {scalars[0]!r} has no axis of rows: every batch leaf must be an array "
+            "whose first axis counts the rows"
+        )
+    if len(set(sizes.values())) != 1:
+        counts = ", ".join(f"{name}: {size[0]}" for name, size in sizes.items())
+        raise UserError(f"the batch leaves differ in their number of rows ({counts})")
+    empty = [leaf.name for leaf in batch.leaves if 0 in leaf.shape]
+    if empty:
+        raise UserError(f"batch leaf {empty[0]!r} is empty")
+    return batch.leaves[0].shape[0]
+
+
+def _returned(shapes: Any, state: Tree) -> bool:
+    """Whether the step returns (state, aux); refused if it returns no state."""
+    if jax.tree_util.tree_structure(shapes) == state.structure:
+        return False
+    if isinstance(shapes, tuple) and shapes:
+        if jax.tree_util.tree_structure(shapes[0]) == state.structure:
+            return True
+    raise UserError(
+        "the training step must return the new state, or (state, aux), with the same tree "
+        f"structure as the state it takes; it takes {state.structure} and returns "
+        f"{jax.tree_util.tree_structure(shapes)}"
+    )
+
+
+def _increment(program: Trace, before: Variable, after: Atom) -> int | None:
+    """n where after = before + n, else None."""
+    if after is before:
+        return 0
+    for equation in program.equations:
+        if after in equation.outputs:
+            if equation.name in ("copy", "stop_gradient", "convert_element_type"):
+                (source,) = equation.inputs
+                return _increment(program, before, source)
+            constants = [atom for atom in equation.inputs if isinstance(atom, Constant)]
+            others = [atom for atom in equation.inputs if isinstance(atom, Variable)]
+            if equation.name == "add" and len(constants) == 1 and before.dtype.kind in "iu":
+                inner = _increment(program, before, others[0])
+                value = constants[0].uniform()
+                return None if inner is None or value is None else inner + int(value)
+    return None
+
+
+def _no_counter(leaf: Leaf) -> Problem:
+    return Problem(
+        f"the state leaf {leaf.name!r} of type {leaf.dtype}, which is neither a weight nor a counter",
+        "the training step",
+        "keep integer leaves as they are or add a constant to them; random keys in the state are "
+        "not supported yet",
+    )
+
+
+def _change(
+    graph: StepGraph, leaf: Leaf, before: int, after: int, problems: list[Problem]
+) -> int | None:
+    """after - before, or None if it is zero; refused unless it is computed from the batch alone."""
+    terms = graph.flat_terms(after)
+    own = terms.pop(before, Fraction(0))
+    others = sorted(filter(None, (_moved_leaf(graph, node) for node in terms)))
+    line = graph.lines[after]
+    if own != 1:
+        kept = "not kept" if own == 0 else f"multiplied by {float(own):.6g}"
+        problems.append(
+            Problem(
+                f"the state leaf {leaf.name!r} is {kept} by the step before its change is added",
+                line,
+                "use plain SGD, optax.sgd(learning_rate): momentum, weight decay, moving averages "
+                "and adaptive optimisers are not supported yet",
+            )
+        )
+    elif others:
+        problems.append(
+            Problem(
+                f"the new value of {leaf.name!r} adds the state leaf {others[0]!r} itself",
+                line,
+                "use plain SGD, optax.sgd(learning_rate), where a change comes from gradients alone",
+            )
+        )
+    if not terms or own != 1 or others:
+        return None
+    return graph.linear([(factor, node) for node, factor in terms.items()])
+
+
+def _rates(program: Trace) -> list[Fraction | None]:
+    """For each output `leaf + c * gradient`, the size of the constant c, as the program has it."""
+    made = {var: equation for equation in program.equations for var in equation.outputs}
+
+    def rate(atom: Atom) -> Fraction | None:
+        equation = made.get(atom) if isinstance(atom, Variable) else None
+        if equation is None or equation.name not in ("add", "sub", "add_any"):
+            return None
+        total, current = Fraction(1), equation.inputs[1]
+        while (equation := made.get(current)) is not None:  # type: ignore[arg-type]
+            numbers = [a.uniform() for a in equation.inputs if isinstance(a, Constant)]
+            variables = [a for a in equation.inputs if isinstance(a, Variable)]
+            if equation.name in ("mul", "div") and len(numbers) == 1 and numbers[0] is not None:
+                number = Fraction(float(numbers[0]))
+                if not number or equation.inputs[0] is not variables[0] and equation.name == "div":
+                    return None
+                total = total * number if equation.name == "mul" else total / number
+            elif equation.name not in ("neg", "convert_element_type"):
+                break
+            current = variables[0]
+        return abs(total)
+
+    return [rate(atom) for atom in program.outputs]
+
+
+def _step(
+    graph: StepGraph, state: dict[str, int], changes: dict[str, Change], batch: int, notes: tuple[str, ...]
+) -> Step:
+    """The nodes that the changes need, and all leaves of the state."""
+    order, number = pruned(graph, [*state.values(), *(change.node for change in changes.values())])
+    data: dict[str, int] = {}
+    for index in order:
+        node = graph.nodes[index]
+        if isinstance(node, DataLeaf) and data.setdefault(node.name, number[index]) != number[index]:
+            other = graph.shape(order[data[node.name]])
+            raise UserError(
+                f"batch leaf {node.name!r} is used in two shapes, {other} and {node.shape}: "
+                "reshape it before it enters the step, or give it twice"
+            )
+    return Step(
+        nodes=tuple(renumbered(graph.nodes[index], number) for index in order),
+        lines=tuple(graph.lines[index] for index in order),
+        state={name: number[index] for name, index in state.items()},
+        data=data,
+        changes={
+            name: replace(change, node=number[change.node]) for name, change in changes.items()
+        },
+        batch=batch,
+        notes=notes,
+    )
+
+
+def _moved_leaf(graph: StepGraph, node: int) -> str | None:
+    """The name of the state leaf that `node` is, axes apart."""
+    found = graph.nodes[node]
+    if isinstance(found, Axes):
+        return _moved_leaf(graph, found.node)
+    return found.name if isinstance(found, StateLeaf) else None

@@ -1,0 +1,157 @@
+"""Comparisons, masks, maxima: everything that becomes the rectifier or its gate."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from zkjax.fixedpoint.step import Relu
+from zkjax.frontend.rules.rule import Rule
+from zkjax.frontend.trace import Equation
+from zkjax.frontend.unsupported import Refused
+from zkjax.frontend.values import Real, Sign, Value, Values
+
+Pattern = tuple[int, int, int]
+
+
+def _stretched(values: Values, equation: Equation, inputs: list[Value]) -> list[int]:
+    shape = equation.outputs[0].shape
+    return [values.real(values.stretched(value, shape)) for value in inputs]
+
+
+def _comparison(pattern: Pattern) -> Rule:
+    """[left ? right] as a function of the sign of left - right."""
+
+    def rule(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+        left, right = _stretched(values, equation, inputs)
+        difference = values.graph.linear([(1, left), (-1, right)])
+        number = values.graph.uniform_value(difference)
+        if number is not None:
+            chosen = pattern[1 + (number > 0) - (number < 0)]
+            return Real(values.graph.uniform(equation.outputs[0].shape, chosen))
+        return values.sign_of(difference, *pattern)
+
+    return rule
+
+
+def _equality(equal: int) -> Rule:
+    """[left == right] where that only asks for a sign, as the derivative of a maximum does."""
+
+    def rule(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+        left, right = _stretched(values, equation, inputs)
+        graph = values.graph
+        difference = graph.linear([(1, left), (-1, right)])
+        terms = graph.flat_terms(difference)
+        for node, factor in terms.items():
+            inner = graph.nodes[node]
+            if not isinstance(inner, Relu):
+                continue
+            others = [(c, other) for other, c in terms.items() if other != node]
+            if not others:  # relu(x) == 0
+                return values.sign_of(inner.node, equal, equal, 1 - equal)
+            rest, base = graph.factored(graph.linear(others))
+            scale, x = graph.factored(inner.node)
+            if base == x and rest == -factor * scale:  # x == relu(x)
+                return values.sign_of(inner.node, 1 - equal, equal, equal)
+        raise Refused(
+            "a test for equality", "compare outside of the step, and pass the result in the batch"
+        )
+
+    return rule
+
+
+def _max(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    left, right = _stretched(values, equation, inputs)
+    graph = values.graph
+    if graph.uniform_value(left) is not None:
+        left, right = right, left
+    rectified = graph.relu(graph.linear([(1, left), (-1, right)]))
+    return Real(graph.linear([(1, right), (1, rectified)]))
+
+
+def _min(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    left, right = _stretched(values, equation, inputs)
+    graph = values.graph
+    if graph.uniform_value(left) is not None:
+        left, right = right, left
+    rectified = graph.relu(graph.linear([(1, left), (-1, right)]))
+    return Real(graph.linear([(1, left), (-1, rectified)]))
+
+
+def _abs(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    node = values.real(inputs[0])
+    return Real(values.graph.linear([(2, values.graph.relu(node)), (-1, node)]))
+
+
+def _sign(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    return values.sign_of(values.real(inputs[0]), -1, 0, 1)
+
+
+def _not(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    if equation.outputs[0].dtype != bool:
+        raise Refused("a bitwise operation on integers", "move it out of the step")
+    (value,) = inputs
+    if isinstance(value, Sign):
+        return value.mapped(lambda v: 1 - v)
+    node = values.real(value)
+    one = values.graph.uniform(values.graph.shape(node), 1)
+    return Real(values.graph.linear([(1, one), (-1, node)]))
+
+
+def _select_n(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    shape = equation.outputs[0].shape
+    which, *cases = (values.stretched(value, shape) for value in inputs)
+    if len(cases) != 2:
+        raise Refused(f"a selection between {len(cases)} cases", "nest selections between two")
+    number = values.number(which)
+    if number is not None:
+        return cases[int(number)]
+    if isinstance(which, Sign):
+        return _by_sign(values, which, cases)
+    mask, (off, on) = values.real(which), map(values.real, cases)
+    change = values.graph.multiplied(mask, values.graph.linear([(1, on), (-1, off)]))
+    return Real(values.graph.linear([(1, off), (1, change)]))
+
+
+def _by_sign(values: Values, which: Sign, cases: list[Value]) -> Value:
+    masks = _as_sign(values, which, cases)
+    if masks is not None:
+        return masks
+    left, right = (values.real(cases[int(v)]) for v in (which.negative, which.positive))
+    if left == right:
+        return Real(left)
+    if which.zero != which.negative:
+        values.note("at exactly zero a mask counts as it does to the left of zero")
+    graph = values.graph
+    change = [(1, graph.gated(which.node, right)), (-1, graph.gated(which.node, left))]
+    return Real(graph.linear([(1, left), *change]))
+
+
+def _as_sign(values: Values, which: Sign, cases: list[Value]) -> Sign | None:
+    """The selection as a sign function, if every case is one of the same sign, or a number."""
+    results: list[Fraction] = []
+    for place, chosen in enumerate((which.negative, which.zero, which.positive)):
+        case = cases[int(chosen)]
+        number = values.number(case)
+        if isinstance(case, Sign) and case.node == which.node:
+            results.append((case.negative, case.zero, case.positive)[place])
+        elif number is not None:
+            results.append(number)
+        else:
+            return None
+    return Sign(which.node, *results)
+
+
+RULES: dict[str, Rule] = {
+    "gt": _comparison((0, 0, 1)),
+    "ge": _comparison((0, 1, 1)),
+    "lt": _comparison((1, 0, 0)),
+    "le": _comparison((1, 1, 0)),
+    "eq": _equality(1),
+    "ne": _equality(0),
+    "max": _max,
+    "min": _min,
+    "abs": _abs,
+    "sign": _sign,
+    "not": _not,
+    "select_n": _select_n,
+}

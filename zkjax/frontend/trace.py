@@ -1,0 +1,232 @@
+"""Training step -> flat list of equations: trace, inline, drop what is dead, fold constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from jax._src import source_info_util
+from jax.extend import core
+
+MAX_FOLDED_ELEMENTS = 1 << 20
+INLINED = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "custom_vjp_call_jaxpr": "fun_jaxpr",
+    "remat": "jaxpr",
+    "remat2": "jaxpr",
+    "checkpoint": "jaxpr",
+    "custom_lin": "call_jaxpr",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """A value that depends on state or batch; compared by identity."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A value known at compile time; `closed_over` if it is an array of the user's closure."""
+
+    value: np.ndarray
+    closed_over: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.value.dtype
+
+    def uniform(self) -> np.generic | None:
+        """The one value of all entries, or None."""
+        if self.value.size == 0:
+            return None
+        first = self.value[(0,) * self.value.ndim]
+        if not any(self.value.strides) or bool((self.value == first).all()):
+            return first
+        return None
+
+
+Atom = Variable | Constant
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One primitive applied to atoms; `line` is where the user's program calls it."""
+
+    primitive: core.Primitive
+    params: Mapping[str, Any]
+    inputs: tuple[Atom, ...]
+    outputs: tuple[Variable, ...]
+    line: str
+
+    @property
+    def name(self) -> str:
+        return self.primitive.name
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A flat program: `outputs` in terms of `inputs` through `equations`, in order."""
+
+    inputs: tuple[Variable, ...]
+    outputs: tuple[Atom, ...]
+    equations: tuple[Equation, ...]
+
+
+def trace(function: Callable, *arguments: Any) -> tuple[Trace, Any]:
+    """(flat program, pytree of output shapes) of `function(*arguments)`.
+
+    Inputs and outputs follow the order of the flattened pytrees. Nothing is computed.
+    """
+    closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    inputs = tuple(_variable(var.aval) for var in closed.jaxpr.invars)
+    flat = _Flattener()
+    outputs = flat.inline(closed.jaxpr, closed.consts, inputs)
+    return Trace(inputs, tuple(outputs), tuple(flat.equations)), shapes
+
+
+def live(program: Trace, outputs: Sequence[Atom]) -> Trace:
+    """The part of `program` that `outputs` need, constants folded."""
+    needed = {atom for atom in outputs if isinstance(atom, Variable)}
+    kept = []
+    for equation in reversed(program.equations):
+        if needed & set(equation.outputs):
+            kept.append(equation)
+            needed |= {atom for atom in equation.inputs if isinstance(atom, Variable)}
+    return _folded(Trace(program.inputs, tuple(outputs), tuple(reversed(kept))))
+
+
+@dataclass
+class _Flattener:
+    equations: list[Equation] = field(default_factory=list)
+
+    def inline(
+        self, jaxpr: core.Jaxpr, consts: Sequence[Any], inputs: Sequence[Atom], line: str = ""
+    ) -> list[Atom]:
+        """Outputs of `jaxpr`; `line` is where it is called, for equations that know none."""
+        known: dict[core.Var, Atom] = dict(zip(jaxpr.invars, inputs, strict=True))
+        for var, value in zip(jaxpr.constvars, consts, strict=True):
+            known[var] = _closed_over(value)
+
+        def read(atom: Any) -> Atom:
+            if isinstance(atom, core.Literal):
+                return Constant(np.asarray(atom.val, dtype=atom.aval.dtype))
+            return known[atom]
+
+        for equation in jaxpr.eqns:
+            arguments = [read(atom) for atom in equation.invars]
+            here = source_line(equation.source_info) or line
+            inner = equation.params.get(INLINED.get(equation.primitive.name, ""))
+            if inner is not None:
+                open_jaxpr = getattr(inner, "jaxpr", inner)
+                results = self.inline(open_jaxpr, getattr(inner, "consts", ()), arguments, here)
+            else:
+                results = [_variable(var.aval) for var in equation.outvars]
+                self.equations.append(
+                    Equation(
+                        equation.primitive,
+                        equation.params,
+                        tuple(arguments),
+                        tuple(results),
+                        here or "a line that JAX does not know",
+                    )
+                )
+            known.update(zip(equation.outvars, results, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+
+def _variable(aval: Any) -> Variable:
+    return Variable(tuple(aval.shape), aval.dtype)
+
+
+def _closed_over(value: Any) -> Constant:
+    try:
+        return Constant(np.asarray(value), closed_over=True)
+    except TypeError:  # a typed random key
+        return Constant(np.asarray(jax.random.key_data(value)), closed_over=True)
+
+
+def source_line(info: Any) -> str:
+    """'file:line (function)' of the innermost frame of the user's own code, libraries apart.
+
+    Empty where JAX kept no trace, as inside of cached library functions.
+    """
+    frames = list(source_info_util.user_frames(info.traceback))
+    own = [frame for frame in frames if "site-packages" not in frame.file_name]
+    if not (own or frames):
+        return ""
+
+    def shown(frame: Any) -> str:
+        name = frame.file_name.rpartition("site-packages/")[2]
+        return f"{name}:{frame.start_line} ({frame.function_name})"
+
+    if not own or own[0] is frames[0]:
+        return shown(frames[0])
+    return f"{shown(own[0])}, in {shown(frames[0])}"
+
+
+def _folded(program: Trace) -> Trace:
+    constants: dict[Variable, Constant] = {}
+
+    def read(atom: Atom) -> Atom:
+        return constants.get(atom, atom) if isinstance(atom, Variable) else atom
+
+    equations = []
+    for equation in program.equations:
+        inputs = tuple(read(atom) for atom in equation.inputs)
+        equation = Equation(
+            equation.primitive, equation.params, inputs, equation.outputs, equation.line
+        )
+        values = _evaluated(equation)
+        if values is None:
+            equations.append(equation)
+        else:
+            closed = any(atom.closed_over for atom in inputs)  # type: ignore[union-attr]
+            for var, value in zip(equation.outputs, values, strict=True):
+                constants[var] = Constant(value, closed)
+    outputs = tuple(read(atom) for atom in program.outputs)
+    return Trace(program.inputs, outputs, tuple(equations))
+
+
+_RESHAPING = {"broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "copy"}
+_ELEMENTWISE = {
+    *("add", "sub", "mul", "div", "neg", "max", "min", "abs", "sign", "square", "integer_pow"),
+    *("pow", "sqrt", "rsqrt", "exp", "log", "eq", "ne", "gt", "ge", "lt", "le", "and", "or", "not"),
+    *("select_n", "convert_element_type", "add_any", "stop_gradient", "copy_p"),
+}
+
+
+def _evaluated(equation: Equation) -> list[np.ndarray] | None:
+    """Values of an equation whose inputs are all constant, in the user's own precision."""
+    if not all(isinstance(atom, Constant) for atom in equation.inputs):
+        return None
+    shape = equation.outputs[0].shape
+    uniform = [atom.uniform() for atom in equation.inputs]  # type: ignore[union-attr]
+    if all(value is not None for value in uniform) and equation.inputs:
+        if equation.name in _RESHAPING:
+            return [np.broadcast_to(uniform[0], shape)]
+        if equation.name in _ELEMENTWISE:
+            result = np.asarray(equation.primitive.bind(*uniform, **equation.params))
+            return [np.broadcast_to(result, shape)]
+    if max([var.shape and int(np.prod(var.shape)) or 1 for var in equation.outputs]) > (
+        MAX_FOLDED_ELEMENTS
+    ):
+        return None
+    if equation.name.startswith(("random_", "threefry")):
+        return None
+    values = equation.primitive.bind(*(atom.value for atom in equation.inputs), **equation.params)  # type: ignore[union-attr]
+    return [np.asarray(v) for v in (values if equation.primitive.multiple_results else [values])]

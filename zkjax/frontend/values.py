@@ -1,0 +1,149 @@
+"""What a traced value can be while the rules run: a real tensor, or a function of a sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
+
+import numpy as np
+
+from zkjax.fixedpoint.step import StepGraph
+from zkjax.frontend.trace import Constant
+from zkjax.frontend.unsupported import Refused
+
+TIE_NOTE = (
+    "a derivative at exactly zero counts as the one to the left of zero (JAX may take another value there)"
+)
+
+
+@dataclass(frozen=True)
+class Real:
+    """A node of the step."""
+
+    node: int
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Elementwise `negative`, `zero` or `positive`, by the sign of a node; booleans are 0 and 1.
+
+    Every comparison with zero, every mask made of it and every arithmetic of such masks is one.
+    """
+
+    node: int
+    negative: Fraction
+    zero: Fraction
+    positive: Fraction
+
+    def mapped(self, function: Callable[[Fraction], Fraction]) -> Sign:
+        return Sign(self.node, *(function(v) for v in (self.negative, self.zero, self.positive)))
+
+
+@dataclass(frozen=True)
+class Counter:
+    """An integer leaf of the state: public, and not to be computed with."""
+
+    name: str
+
+
+Value = Real | Sign | Counter
+
+
+class Values:
+    """Operations on values that the rules share; `graph` receives the nodes."""
+
+    def __init__(self, graph: StepGraph):
+        self.graph = graph
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def constant(self, constant: Constant) -> Real:
+        """A constant of the program as a node; refused unless it is one finite number."""
+        value = constant.uniform()
+        if value is None and constant.closed_over:
+            raise Refused(
+                f"an array of shape {constant.shape} closed over by the step, which would become public",
+                "pass it to the step inside the batch or the state",
+            )
+        if value is None:
+            raise Refused(
+                f"a constant array of shape {constant.shape}",
+                "give such values as part of the batch",
+            )
+        if not isfinite(value):
+            raise Refused(f"the constant {value}", "remove infinities and NaN from the step")
+        return Real(self.graph.uniform(constant.shape, _exact(value)))
+
+    def shape(self, value: Real | Sign) -> tuple[int, ...]:
+        return self.graph.shape(value.node)
+
+    def number(self, value: Value) -> Fraction | None:
+        """The number that a uniform value is everywhere, or None."""
+        return self.graph.uniform_value(value.node) if isinstance(value, Real) else None
+
+    def real(self, value: Value) -> int:
+        """The node of a value; a sign function becomes a constant plus a multiple of a gate."""
+        match value:
+            case Real(node=node):
+                return node
+            case Sign():
+                return self.selected_product(value, self.graph.uniform(self.shape(value), 1))
+            case Counter(name=name):
+                raise Refused(
+                    f"a computation with the integer state leaf {name!r}",
+                    "use a constant learning rate; schedules and random keys are not supported yet",
+                )
+
+    def selected_product(self, sign: Sign, node: int) -> int:
+        """sign * node, as negative * node + (positive - negative) * gated(node)."""
+        if sign.zero != sign.negative:
+            self.note(TIE_NOTE)
+        gated = self.graph.gated(sign.node, node)
+        return self.graph.linear(
+            [(sign.negative, node), (sign.positive - sign.negative, gated)]
+        )
+
+    def stretched(self, value: Value, shape: Sequence[int]) -> Value:
+        """A scalar, or a tensor with axes of size one, broadcast to `shape`."""
+        if isinstance(value, Counter):
+            self.real(value)
+        if self.shape(value) == tuple(shape):  # type: ignore[arg-type]
+            return value
+        return self.moved(value, lambda node: self._broadcast(node, tuple(shape)))
+
+    def _broadcast(self, node: int, shape: tuple[int, ...]) -> int:
+        if not self.graph.shape(node):
+            return self.graph.axes(node, (-1,) * len(shape), shape)
+        return self.graph.broadcast(node, shape)
+
+    def moved(self, value: Value, move: Callable[[int], int]) -> Value:
+        """`value` after a transpose or broadcast given as a function on nodes."""
+        if isinstance(value, Sign):
+            factor, node = self.graph.factored(move(value.node))
+            return _signed(factor, node, value)
+        return Real(move(self.real(value)))
+
+    def sign_of(self, node: int, negative: int, zero: int, positive: int) -> Sign:
+        """The function of the sign of `node`, with positive factors dropped."""
+        factor, inner = self.graph.factored(node)
+        return _signed(
+            factor, inner, Sign(inner, Fraction(negative), Fraction(zero), Fraction(positive))
+        )
+
+
+def _signed(factor: Fraction, node: int, value: Sign) -> Sign:
+    """`value` as a function of the sign of `node`, where it was one of factor * node."""
+    if factor > 0:
+        return Sign(node, value.negative, value.zero, value.positive)
+    return Sign(node, value.positive, value.zero, value.negative)
+
+
+def _exact(value: np.generic) -> Fraction:
+    if isinstance(value, np.bool_ | np.integer):
+        return Fraction(int(value))
+    return Fraction(float(value))
