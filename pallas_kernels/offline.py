@@ -70,15 +70,22 @@ def measure(launch: Launch, target: cuda.Target, tools: Toolchain) -> Measuremen
     memory = cuda.compile_program(launch, target).memory_analysis()
     if memory is None:
         raise ValueError("the compiler did not report the memory of the program")
+    registers, spills, stack = registers_and_spills(report)
     return Measurement(
-        registers=_number(r"Used (\d+) registers", report),
-        spills=_number(r"(\d+) bytes spill stores", report) + _number(r"(\d+) bytes spill loads", report),
-        stack=_number(r"(\d+) bytes stack frame", report),
+        registers=registers,
+        spills=spills,
+        stack=stack,
         shared_memory=shared_memory,
         instructions=sum(counts.values()),
         noted=tuple(sum(count for opcode, count in counts.items() if opcode.startswith(prefix)) for prefix in NOTED),
         temporary=memory.temp_size_in_bytes,
     )
+
+
+def registers_and_spills(report: str) -> tuple[int, int, int]:
+    """(registers, bytes spilled and reloaded, bytes of stack) from what `ptxas -v` prints."""
+    spills = _number(r"(\d+) bytes spill stores", report) + _number(r"(\d+) bytes spill loads", report)
+    return _number(r"Used (\d+) registers", report), spills, _number(r"(\d+) bytes stack frame", report)
 
 
 def architecture_of(ptx: str) -> str:
