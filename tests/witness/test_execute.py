@@ -138,7 +138,7 @@ def test_wrong_schedules_are_refused(change, message):
 def test_wrong_tensors_are_refused():
     lowered, data, before, schedule = dense_inputs(DenseShape(), 0)
     x = named(lowered, "data")["x"]
-    with pytest.raises(UserError, match="'x'.*is missing"):
+    with pytest.raises(UserError, match=r"'x'.*is missing"):
         execute(lowered, {k: v for k, v in data.items() if k != x}, before, schedule)
     with pytest.raises(UserError, match=r"'x' has shape \(15, 5\)"):
         execute(lowered, {**data, x: data[x][1:]}, before, schedule)

@@ -80,9 +80,9 @@ def _violations(plan: Plan, witness: Witness) -> Iterator[_Violation | None]:
             remedy = _remedy(circuit, lookup) if column == 0 else _INTERNAL
             violation = _first(plan, node, columns[column], bounds, (order, column), name, remedy)
             if violation is not None and limbs_of is not None:
-                bounds, name = plan.intervals[limbs_of], name.rsplit("/", 1)[0]
-                values = witness.values.stored(limbs_of)
-                violation = _first(plan, limbs_of, values, bounds, (order, 0), name, remedy) or violation
+                source, bounds = limbs_of
+                name, values = name.rsplit("/", 1)[0], witness.values.stored(source)
+                violation = _first(plan, source, values, bounds, (order, 0), name, remedy) or violation
             yield violation
     for order, node in enumerate(circuit.zeros):
         position = (len(circuit.lookups) + order, 0)
@@ -90,12 +90,17 @@ def _violations(plan: Plan, witness: Witness) -> Iterator[_Violation | None]:
         yield _first(plan, node, witness.values.stored(node), (0, 0), position, name, _INTERNAL)
 
 
-def _limbs_of(plan: Plan, lookup: Lookup) -> int | None:
-    """The tensor that a leaf of value limbs bounds, whose value says more than the leaf's."""
-    leaf, recipes = plan.lowered.circuit.nodes[lookup.re], plan.lowered.recipes
-    parts = operands(leaf)
-    sources = [recipes[part].source for part in parts if isinstance(recipes.get(part), ValueLimb)]
-    return sources[0] if isinstance(leaf, Combine) and sources and sources[0] in parts else None
+def _limbs_of(plan: Plan, lookup: Lookup) -> tuple[int, tuple[int, int]] | None:
+    """The tensor that a leaf of value limbs bounds, and its bounds: they say more than the leaf's."""
+    leaf = plan.lowered.circuit.nodes[lookup.re]
+    if not isinstance(leaf, Combine):
+        return None
+    recipes = [plan.lowered.recipes.get(part) for part in operands(leaf)]
+    limbs = [recipe for recipe in recipes if isinstance(recipe, ValueLimb)]
+    if not limbs or limbs[0].source not in operands(leaf):
+        return None
+    highest = 1 << max(limb.offset + limb.width for limb in limbs)
+    return limbs[0].source, (-limbs[0].bias, highest - 1 - limbs[0].bias)
 
 
 def _expected(table: Table, columns: list[np.ndarray]) -> list[tuple]:
