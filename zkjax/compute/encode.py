@@ -1,0 +1,50 @@
+"""Reed-Solomon encoding for a commitment: columns as bytes, ready to be hashed.
+
+Rows are encoded in blocks, so that the transform's buffers stay small beside the codeword, which is
+held once. A column of the codeword is contiguous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zkjax.fields import ntt
+from zkjax.fields.vectors import Ext
+
+BLOCK_SYMBOLS = 1 << 19
+MAX_BLOCK_ROWS = 64
+
+
+@partial(jax.jit, static_argnames="log_length")
+def _encoded(coefficients: Ext, log_length: int) -> jax.Array:
+    """[rows, dimension] to [length, rows, 2], the last axis being (re, im)."""
+    columns = Ext(*(jnp.transpose(plane) for plane in coefficients))
+    return jnp.stack(list(ntt.transform(columns, log_length)), axis=-1)
+
+
+def block_rows(log_length: int, rows: int) -> int:
+    """How many rows are encoded at once: a power of two."""
+    limit = max(1, min(MAX_BLOCK_ROWS, BLOCK_SYMBOLS >> log_length))
+    return min(limit, 1 << max(rows - 1, 0).bit_length())
+
+
+def encode(rows: int, block: Callable[[int, int], Ext], log_length: int, out: np.ndarray) -> None:
+    """Write the codewords of `rows` rows to `out`, uint64 [2**log_length, rows, 2].
+
+    `block(start, stop)` gives the coefficients [stop - start, dimension] of some rows. Entry j of
+    the result holds the values at `mersenne61.evaluation_point(j, log_length)`. Call under a scoped
+    x64 mode.
+    """
+    width = block_rows(log_length, rows)
+    for start in range(0, rows, width):
+        stop = min(start + width, rows)
+        coefficients = block(start, stop)
+        if stop - start < width:  # one compiled shape
+            padding = ((0, width - (stop - start)), (0, 0))
+            coefficients = Ext(*(np.pad(plane, padding) for plane in coefficients))
+        out[:, start:stop] = np.asarray(_encoded(coefficients, log_length))[:, : stop - start]

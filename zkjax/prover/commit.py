@@ -1,0 +1,226 @@
+"""Commitments: the prover's secret view of an oracle, its codeword and its Merkle tree.
+
+An oracle is a matrix of symbols of K. A row is encoded as [message | uniform masks], a leaf of the
+tree is SHA-256 of (0, salt, one column of the codeword), an inner node of (1, left, right). All that
+is random comes from one key, so that a commitment can be made again from its tensors and that key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+import jax
+import numpy as np
+
+from zkjax.compute.encode import encode
+from zkjax.errors import WitnessError
+from zkjax.fields.mersenne61 import K
+from zkjax.fields.vectors import Ext, from_signed
+from zkjax.prover.randomness import Randomness
+from zkjax.statement.layout import EXTRA_ADVICE_ROWS, MASK_COUNT, OracleLayout, axis_bits
+from zkjax.statement.parameters import DIGEST_BYTES, SALT_BYTES, Code
+from zkjax.statement.plan import Plan
+
+# hashlib lets other threads run while it hashes at least this much.
+_PARALLEL_LEAF_BYTES = 2048
+_MAX_THREADS = 8
+# A leaf's buffer: one zero word, the salt, the column. Hashing starts at the last zero byte.
+_HEADER_WORDS = 1 + SALT_BYTES // 8
+_LEAF_TAG_AT = 7
+_SALT_AT = 8
+
+
+class TensorError(WitnessError):
+    """A tensor to be committed is missing or has another shape."""
+
+
+class Oracle:
+    """One commitment: message, masks, codeword, tree. Everything but `root` is secret.
+
+    `message` is [rows, 2**log_message], `masks` [rows, mask_symbols], host arrays. `layout` is the
+    oracle's role in one proof; `in_role` gives it another one.
+    """
+
+    def __init__(self, layout: OracleLayout, code: Code, message: Ext, randomness: Randomness):
+        self.layout, self.code, self.message = layout, code, message
+        self._randomness = randomness
+        self.masks = randomness.extension("masks", layout.rows, code.mask_symbols)
+        self._leaves = self._encoded()
+        self._levels = _tree(self._leaves)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.layout.name}, root {self.root.hex()[:16]})"
+
+    def __reduce__(self) -> tuple:
+        raise TypeError("an oracle is secret and is not pickled")
+
+    @property
+    def root(self) -> bytes:
+        """The root of the tree, 32 bytes; the only public part."""
+        return self._levels[-1]
+
+    def in_role(self, layout: OracleLayout) -> Oracle:
+        """The same commitment under the layout of another role or proof, nothing copied.
+
+        Raises TensorError unless the tensors lie at the same places.
+        """
+        if places(layout) != places(self.layout) or self.layout.masks >= 0:
+            raise TensorError(f"the commitment to {self.layout.name} has another layout than {layout.name} needs")
+        other = object.__new__(Oracle)
+        other.__dict__.update(self.__dict__, layout=layout)
+        return other
+
+    def open_columns(self, positions: Iterable[int]) -> bytes:
+        """What `verifier.merkle.receive_columns` reads: columns by position, then siblings by level.
+
+        Soundness: none. Hiding: over all calls, at most `code.mask_symbols` distinct positions.
+        """
+        distinct = sorted(set(positions))
+        parts = [self._leaves[position].tobytes()[_SALT_AT:] for position in distinct]
+        known = distinct
+        for level in self._levels[:-1]:
+            present = set(known)
+            for position in known:
+                if position ^ 1 not in present:
+                    parts.append(_node(level, position ^ 1))
+            known = sorted({position >> 1 for position in known})
+        return b"".join(parts)
+
+    def _rows(self) -> int:
+        return self.layout.rows
+
+    def _coefficients(self, start: int, stop: int) -> Ext:
+        """Rows [start, stop) as coefficient vectors, message first."""
+        return Ext(
+            *(
+                np.concatenate([m[start:stop], r[start:stop]], axis=1)
+                for m, r in zip(self.message, self.masks, strict=True)
+            )
+        )
+
+    def _encoded(self) -> np.ndarray:
+        rows = self._rows()
+        leaves = np.zeros((self.code.length, _HEADER_WORDS + 2 * rows), dtype="<u8")
+        salts = self._randomness.bytes("salts", self.code.length * SALT_BYTES)
+        leaves[:, 1:_HEADER_WORDS] = np.frombuffer(salts, dtype="<u8").reshape(self.code.length, -1)
+        columns = leaves[:, _HEADER_WORDS:].reshape(self.code.length, rows, 2)
+        encode(rows, self._coefficients, self.code.log_length, columns)
+        return leaves
+
+
+class AdviceOracle(Oracle):
+    """The advice of one proof, with its single-use masks and pads. Never written, never reused.
+
+    Rows beyond the layout's: `mask_row`, uniform [dimension]; `pads` followed by uniform symbols;
+    `pad_mask`, uniform of the same length.
+    """
+
+    def __init__(self, plan: Plan, message: Ext, randomness: Randomness):
+        code, layout = plan.code, plan.layout.oracle("advice")
+        self.mask_row = randomness.extension("mask row", code.dimension)
+        self.pad_row = randomness.extension("pads", plan.pads + code.mask_symbols)
+        self.pad_mask = randomness.extension("pad mask", plan.pads + code.mask_symbols)
+        self._pad_count = plan.pads
+        super().__init__(layout, code, message, randomness)
+
+    @cached_property
+    def pads(self) -> list[K]:
+        """The pads as the prover's channel wants them."""
+        return self.pad_row[: self._pad_count].to_list()
+
+    def in_role(self, layout: OracleLayout) -> Oracle:
+        raise TensorError("an advice oracle serves one proof")
+
+    def _rows(self) -> int:
+        return self.layout.rows + EXTRA_ADVICE_ROWS
+
+    def _coefficients(self, start: int, stop: int) -> Ext:
+        rows = self.layout.rows
+        own = super()._coefficients(min(start, rows), min(stop, rows))
+        extra = (self.mask_row, self.pad_row, self.pad_mask)[max(start - rows, 0) : max(stop - rows, 0)]
+        planes = []
+        for plane, *more in zip(own, *extra, strict=True):
+            padded = [np.pad(row, (0, self.code.dimension - row.size))[None] for row in more]
+            planes.append(np.concatenate([plane, *padded]))
+        return Ext(*planes)
+
+
+def commit_oracle(
+    layout: OracleLayout, code: Code, tensors: Mapping[int, np.ndarray], randomness: Randomness | None = None
+) -> Oracle:
+    """Commit to data or a state: `tensors` maps the nodes of `layout` to signed integer arrays.
+
+    `randomness` is given only to make a commitment again. Raises TensorError.
+    """
+    with jax.enable_x64(True):
+        return Oracle(layout, code, _message(layout, code, tensors), randomness or Randomness())
+
+
+def commit_advice(plan: Plan, tensors: Mapping[int, np.ndarray], randomness: Randomness | None = None) -> AdviceOracle:
+    """Commit to the advice of one proof, with fresh masks and pads.
+
+    `tensors` holds the advice nodes and, as node -1 - t, the multiplicities of table t.
+    `randomness` is for tests: two proofs that share it reveal their witnesses. Raises TensorError.
+    """
+    randomness = randomness or Randomness()
+    layout = plan.layout.oracle("advice")
+    message = _message(layout, plan.code, tensors)
+    # Uniform in F: they make the value that the opening sends to split real and imaginary parts uniform.
+    message.re.reshape(-1)[layout.masks : layout.masks + MASK_COUNT] = randomness.base("split masks", MASK_COUNT)
+    with jax.enable_x64(True):
+        return AdviceOracle(plan, message, randomness)
+
+
+def places(layout: OracleLayout) -> tuple:
+    """What of a layout a commitment depends on."""
+    return layout.rows, layout.masks, tuple((block.shape, block.lane, block.offset) for block in layout.blocks)
+
+
+def _message(layout: OracleLayout, code: Code, tensors: Mapping[int, np.ndarray]) -> Ext:
+    message = Ext(*np.zeros((2, layout.rows, code.message), dtype=np.uint64))
+    for block in layout.blocks:
+        if block.node not in tensors:
+            raise TensorError(f"no values for node {block.node} of the commitment to {layout.name}")
+        values = np.asarray(tensors[block.node])
+        if values.shape != block.shape or values.dtype.kind not in "iu":
+            raise TensorError(
+                f"node {block.node} of the commitment to {layout.name} takes integers of shape {block.shape}, "
+                f"got {values.dtype} of shape {values.shape}"
+            )
+        padded = tuple(1 << axis_bits(size) for size in block.shape)
+        place = tuple(message)[block.lane].reshape(-1)[block.offset : block.offset + (1 << block.bits)].reshape(padded)
+        place[tuple(slice(size) for size in block.shape)] = from_signed(values.astype(np.int64, copy=False))
+    return message
+
+
+def _node(level: bytes, position: int) -> bytes:
+    return level[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES]
+
+
+def _tree(leaves: np.ndarray) -> list[bytes]:
+    """Digests level by level, from the leaves to the root."""
+    threads = min(_MAX_THREADS, len(os.sched_getaffinity(0))) if leaves.shape[1] * 8 >= _PARALLEL_LEAF_BYTES else 1
+    levels = [_in_parallel(lambda start, stop: _hash_leaves(leaves, start, stop), leaves.shape[0], threads)]
+    while len(levels[-1]) > DIGEST_BYTES:
+        below = levels[-1]
+        pairs = (below[at : at + 2 * DIGEST_BYTES] for at in range(0, len(below), 2 * DIGEST_BYTES))
+        levels.append(b"".join([hashlib.sha256(b"\x01" + pair).digest() for pair in pairs]))
+    return levels
+
+
+def _in_parallel(function: Callable[[int, int], bytes], count: int, threads: int) -> bytes:
+    if threads == 1:
+        return function(0, count)
+    bounds: Sequence[int] = [count * part // threads for part in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        return b"".join(pool.map(function, bounds[:-1], bounds[1:]))
+
+
+def _hash_leaves(leaves: np.ndarray, start: int, stop: int) -> bytes:
+    size = leaves.shape[1] * 8
+    data = memoryview(leaves[start:stop].reshape(-1).view(np.uint8))
+    return b"".join([hashlib.sha256(data[at + _LEAF_TAG_AT : at + size]).digest() for at in range(0, len(data), size)])

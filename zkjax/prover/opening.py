@@ -1,0 +1,265 @@
+"""The prover's half of the final opening; `verifier.opening` is the other one, `statement.opening`
+the mathematics both share.
+
+All claims are linear in the committed symbols: two tables of weights over the address space, one
+for the real lane and one for the imaginary lane. The sumcheck folds the symbols by their row
+variables first; what is then left is the combination of the rows that the verifier asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from zkjax.compute.split_weights import add_outer, fold_and_sum, round_sums, split_sums, split_weights
+from zkjax.errors import WitnessError
+from zkjax.fields.mersenne61 import K
+from zkjax.fields.vectors import (
+    Ext,
+    equality_weights,
+    ext_add,
+    ext_mul,
+    ext_scale,
+    ext_sub,
+    ext_sum,
+    inner,
+    outer,
+    scalar,
+)
+from zkjax.prover.commit import AdviceOracle, Oracle
+from zkjax.statement.claims import ClaimSet, Term
+from zkjax.statement.layout import IMAGINARY, Layout, axis_bits
+from zkjax.statement.opening import batch, committed_terms, mask_weights, pad_form, weight_at
+from zkjax.statement.parameters import OPENING_GRINDING_BITS
+from zkjax.statement.plan import Plan
+from zkjax.statement.relations import HALF, Relations, product_sumcheck_claim
+from zkjax.transcript.channel import ProverChannel
+from zkjax.transcript.hidden import Hidden
+
+# Tables up to this many entries are worked on in NumPy, without compiling anything.
+HOST_ENTRIES = 1 << 13
+_TILE = 1 << 18
+
+
+class FalseClaimError(WitnessError):
+    """The witness does not satisfy the claims: `check=True` found what the verifier would reject."""
+
+
+def prove_opening(
+    channel: ProverChannel,
+    plan: Plan,
+    oracles: Sequence[Oracle],
+    claims: ClaimSet,
+    owed: Relations,
+    *,
+    check: bool = False,
+) -> None:
+    """Send what `verifier.opening.verify_opening` reads; `oracles` in the order of the layout's.
+
+    The channel holds the pads of the advice oracle. With `check`, for debugging, every identity the
+    verifier relies on is tested on the way; raises FalseClaimError. Without it, false claims lead to
+    a proof that is rejected.
+
+    Hiding: the caller has reserved an opening of every reused oracle before the proof leaves.
+    """
+    advice = oracles[-1]
+    assert isinstance(advice, AdviceOracle)
+    channel.begin("opening")
+    balance, mask_weight = batch(channel.challenge("opening batching"), claims, owed)
+    terms = committed_terms(plan.layout, claims)
+    with jax.enable_x64(True):
+        lanes = lane_weights(plan.layout, terms, mask_weight)
+        symbols = address_space(plan.layout, oracles)
+        direct, conjugate_sum = (total.item() * HALF for total in map(_host, split_sums(*lanes, symbols)))
+        if check:
+            _require(_plain(balance, channel) == direct + conjugate_sum.conjugate(), "the batched claim")
+        channel.send_public("opening split", [conjugate_sum])
+        split = channel.challenge("opening split")
+        weights = split_weights(*lanes, scalar(HALF), scalar(HALF * split))
+        del lanes
+        claim = balance - conjugate_sum.conjugate() + split * conjugate_sum
+        reduced = _sumcheck(channel, plan.layout, weights, symbols, direct + split * conjugate_sum, claim)
+        del weights, symbols
+    if check:
+        weight = weight_at(plan.layout, terms, mask_weight, split, reduced.point)
+        _require(weight == reduced.weight, "the folded weights")
+        _require(_plain(reduced.claim, channel) == reduced.weight * reduced.symbol, "the last claim of the sumcheck")
+    _send_combinations(channel, plan, oracles, advice, reduced)
+    channel.work("opening", OPENING_GRINDING_BITS)
+    positions = channel.transcript.indices("opening columns", plan.code.queries, plan.code.log_length)
+    channel.begin("columns")
+    for oracle in oracles:
+        channel.append(oracle.open_columns(positions))
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """weight * symbol = claim, where symbol = H(point); `combined_rows` is H at the row variables."""
+
+    point: list[K]
+    claim: Hidden
+    weight: K
+    symbol: K
+    combined_rows: Ext
+
+
+def _sumcheck(channel: ProverChannel, layout: Layout, weights: Ext, symbols: Ext, value: K, claim: Hidden) -> _Reduced:
+    """sum of weights * symbols = value, one encrypted round per variable."""
+    point: list[K] = []
+    sums = None
+    combined_rows = None
+    for variable in range(layout.variables):
+        if variable == layout.row_variables:
+            combined_rows = _host(symbols)
+        if weights.shape[0] <= HOST_ENTRIES and not isinstance(weights.re, np.ndarray):
+            weights, symbols = _host(weights), _host(symbols)
+        if isinstance(weights.re, np.ndarray):
+            constant, square = _host_sums(weights, symbols)
+        else:
+            constant, square = (_host(total).item() for total in sums or round_sums(weights, symbols))
+        linear = value - 2 * constant - square
+        coefficients = channel.send_hidden("opening round", [linear, square])
+        challenge = channel.challenge("opening round")
+        claim = product_sumcheck_claim(claim, coefficients, challenge)
+        value = constant + linear * challenge + square * (challenge * challenge)
+        point.append(challenge)
+        if isinstance(weights.re, np.ndarray):
+            weights, symbols = _host_fold(weights, challenge), _host_fold(symbols, challenge)
+        else:
+            weights, symbols, *sums = fold_and_sum(weights, symbols, scalar(challenge))
+    assert combined_rows is not None
+    return _Reduced(point, claim, weights.item(), symbols.item(), combined_rows)
+
+
+def _send_combinations(
+    channel: ProverChannel, plan: Plan, oracles: Sequence[Oracle], advice: AdviceOracle, reduced: _Reduced
+) -> None:
+    """The masked value, then the masked combinations of rows and of pads."""
+    code, layout = plan.code, plan.layout
+    rows, columns = reduced.point[: layout.row_variables], reduced.point[layout.row_variables :]
+    pad_weights, _ = pad_form(reduced.claim, plan.pads)
+    masked_value = reduced.weight * inner(equality_weights(columns), advice.mask_row[: code.message])
+    masked_value += inner(pad_weights, advice.pad_mask[: plan.pads])
+    channel.send_public("opening mask", [masked_value])
+    zeta = channel.challenge("opening combination")
+    row_weights = equality_weights(rows)
+    combined_masks = Ext(*np.zeros((2, code.mask_symbols), dtype=np.uint64))
+    for oracle in oracles:
+        first = oracle.layout.first_row
+        combined_masks = ext_add(
+            combined_masks, _combined(row_weights[first : first + oracle.layout.rows], oracle.masks)
+        )
+    combined = Ext(*(np.concatenate(planes) for planes in zip(reduced.combined_rows, combined_masks, strict=True)))
+    channel.send_bytes("row combination", ext_add(advice.mask_row, ext_scale(combined, zeta)).to_bytes())
+    channel.send_bytes("pad combination", ext_add(advice.pad_mask, ext_scale(advice.pad_row, zeta)).to_bytes())
+
+
+def _combined(weights: Ext, rows: Ext) -> Ext:
+    """sum of weights_i * rows_i, a few rows at a time."""
+    total = Ext(*np.zeros((2, rows.shape[1]), dtype=np.uint64))
+    for start in range(0, rows.shape[0], 8):
+        part = slice(start, start + 8)
+        total = ext_add(total, ext_sum(ext_mul(weights[part][:, None], rows[part]), axis=0))
+    return total
+
+
+def address_space(layout: Layout, oracles: Sequence[Oracle]) -> Ext:
+    """The committed symbols H at their addresses, [2**variables]."""
+    symbols = Ext(*np.zeros((2, 1 << layout.variables), dtype=np.uint64))
+    for oracle in oracles:
+        start = oracle.layout.first_row << layout.log_message
+        for plane, message in zip(symbols, oracle.message, strict=True):
+            plane[start : start + message.size] = message.reshape(-1)
+    return symbols
+
+
+def lane_weights(layout: Layout, terms: dict[int, list[Term]], mask_weight: K) -> tuple[Ext, Ext]:
+    """Weights of all claims on the real and on the imaginary lane, [2**variables] each."""
+    lanes = tuple(Ext(*np.zeros((2, 1 << layout.variables), dtype=np.uint64)) for _ in range(2))
+    for oracle in layout.oracles:
+        first = oracle.first_row << layout.log_message
+        for block in oracle.blocks:
+            if block.node in terms:
+                start = first + block.offset
+                _write_weights(lanes[block.lane][start : start + (1 << block.bits)], block.shape, terms[block.node])
+        if oracle.masks >= 0:
+            for position, weight in enumerate(mask_weights(mask_weight), start=first + oracle.masks):
+                for plane, part in zip(lanes[IMAGINARY], scalar(weight), strict=True):
+                    plane[position] = part
+    return lanes  # type: ignore[return-value]
+
+
+def _write_weights(out: Ext, shape: tuple[int, ...], terms: Sequence[Term]) -> None:
+    """out = sum over terms of coefficient * outer product of the axis vectors, padded with zeros.
+
+    The axes are halved; terms with equal vectors in the second half are merged, so that the sum of
+    outer products over the whole tensor has as few summands as there are different second halves.
+    """
+    axis = bits = 0
+    while axis < len(shape) and 2 * bits < out.shape[0].bit_length() - 1:
+        bits += axis_bits(shape[axis])
+        axis += 1
+    if axis == len(shape) and axis > 1:
+        axis -= 1
+    by_right: dict[tuple[int, ...], tuple[Ext, Ext]] = {}
+    for term in terms:
+        left = ext_scale(_outer(term.vectors[:axis]), term.coefficient)
+        key = tuple(id(vector) for vector in term.vectors[axis:])
+        if key in by_right:
+            known, right = by_right[key]
+            by_right[key] = (ext_add(known, left), right)
+        else:
+            by_right[key] = (left, _outer(term.vectors[axis:]))
+    for first, (left, right) in enumerate(by_right.values()):
+        _add_outer(out.reshape(left.size, right.size), left, right, fresh=first == 0)
+
+
+def _outer(vectors: Sequence[Ext]) -> Ext:
+    """Outer product of vectors, each padded to a power of two, as one axis."""
+    product = Ext.from_list([K.ONE])
+    for vector in vectors:
+        padding = (0, (1 << axis_bits(vector.size)) - vector.size)
+        padded = Ext(*(np.pad(np.asarray(plane), padding) for plane in vector))
+        product = padded if product.size == 1 and product.item() == K.ONE else outer(product, padded).reshape(-1)
+    return product
+
+
+def _add_outer(out: Ext, left: Ext, right: Ext, fresh: bool) -> None:
+    """out += left x right, in tiles; `out` is [left, right] and zero if `fresh`."""
+    rows = max(1, _TILE // right.size)
+    for start in range(0, left.size, rows):
+        part = slice(start, start + rows)
+        if out.size > HOST_ENTRIES:
+            values = add_outer(out[part], left[part], right)
+        else:
+            values = outer(left[part], right) if fresh else ext_add(out[part], outer(left[part], right))
+        for plane, value in zip(out, values, strict=True):
+            plane[part] = np.asarray(value)
+
+
+def _host(array: Ext) -> Ext:
+    return Ext(*(np.asarray(plane) for plane in array))
+
+
+def _host_sums(weights: Ext, symbols: Ext) -> tuple[K, K]:
+    half = weights.shape[0] // 2
+    w0, h0 = weights[:half], symbols[:half]
+    return inner(w0, h0), inner(ext_sub(weights[half:], w0), ext_sub(symbols[half:], h0))
+
+
+def _host_fold(table: Ext, challenge: K) -> Ext:
+    half = table.shape[0] // 2
+    return ext_add(table[:half], ext_scale(ext_sub(table[half:], table[:half]), challenge))
+
+
+def _plain(value: Hidden, channel: ProverChannel) -> K:
+    constant, coefficients = value.linear_form()
+    return sum((weight * channel.pads[pad] for pad, weight in coefficients.items()), constant)
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise FalseClaimError(f"opening: {what} does not hold")
