@@ -1,0 +1,208 @@
+"""Chooses formats and learning rate, lowers the step, and proves that nothing wraps around."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from zkjax.circuit.builder import CircuitBuilder
+from zkjax.circuit.program import Lowered
+from zkjax.errors import UserError
+from zkjax.fixedpoint.analysis import Roles, roles
+from zkjax.fixedpoint.dyadic import written
+from zkjax.fixedpoint.evaluate import Calibration
+from zkjax.fixedpoint.formats import (
+    LEAST_BITS,
+    STATE_FRACTION,
+    DataFormat,
+    Precision,
+    TensorFormat,
+    WeightFormat,
+    state_bits,
+)
+from zkjax.fixedpoint.lower import Lowering, Placed
+from zkjax.fixedpoint.rates import Fold, choose_fold, effective_factor, multiplier
+from zkjax.fixedpoint.step import Step
+from zkjax.statement.circuit import Circuit
+from zkjax.statement.ranges import RangeError, check_ranges
+
+FIRST_FRACTION = 28
+MAX_ROUNDS = 8
+
+
+class BoundError(UserError):
+    """No format makes every value provably fit the field."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a circuit but the number of rows of the data set."""
+
+    step: Step
+    roles: Roles
+    calibration: Calibration
+    precision: Precision
+    data: dict[str, DataFormat]
+    weights: dict[str, WeightFormat]
+    fold: Fold | None
+    steps: int
+    tensors: tuple[TensorFormat, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def plan_block(
+    step: Step, calibration: Calibration, data: dict[str, DataFormat], *, steps: int, bits: int
+) -> tuple[Plan, Lowered]:
+    """The plan with the most magnitude bits, at most `bits`, that fits; and a first circuit.
+
+    Raises BoundError naming the equation, its bound and the remedy if even LEAST_BITS do not fit.
+    """
+    first_error: BoundError | None = None
+    for magnitude in range(bits, min(bits, LEAST_BITS) - 1, -1):
+        plan = _planned(step, calibration, data, steps, magnitude)
+        try:
+            return plan, lower_block(plan, rows=steps * step.batch)
+        except BoundError as error:
+            first_error = first_error or error
+    assert first_error is not None
+    raise first_error
+
+
+def lower_block(plan: Plan, *, rows: int) -> Lowered:
+    """The circuit of a plan for a data set of `rows` rows, legal and proven free of wrap-around."""
+    lowering = _lowering(plan, {name: w.fraction_bits for name, w in plan.weights.items()}, rows)
+    changes = _changes(lowering, plan.step)
+    _bind_state(lowering, plan, changes)
+    lowering.builder.remarks += plan.remarks
+    lowered = lowering.builder.finish()
+    _check_bounds(lowered.circuit, lowering, plan)
+    return lowered
+
+
+def _planned(
+    step: Step, calibration: Calibration, data: dict[str, DataFormat], steps: int, bits: int
+) -> Plan:
+    """Weight formats by iteration: they follow from the changes', which hardly depend on them."""
+    found = roles(step)
+    fold = choose_fold(step, found)
+    plan = Plan(
+        step=step,
+        roles=found,
+        calibration=calibration,
+        precision=Precision.chosen(bits, calibration.batches, steps),
+        data=data,
+        weights={},
+        fold=fold,
+        steps=steps,
+    )
+    fractions = dict.fromkeys(step.state, FIRST_FRACTION)
+    for _ in range(MAX_ROUNDS):
+        lowering = _lowering(plan, fractions, steps * step.batch)
+        weights = _weights(lowering, plan, _changes(lowering, step))
+        settled = {name: form.fraction_bits for name, form in weights.items()}
+        if settled == fractions:
+            remarks = _remarks(plan, weights, lowering)
+            return replace(
+                plan, weights=weights, tensors=tuple(lowering.tensors), remarks=remarks
+            )
+        fractions = settled
+    raise BoundError("the formats of the weights do not settle: please report this training step")
+
+
+def _lowering(plan: Plan, fractions: Mapping[str, int], rows: int) -> Lowering:
+    return Lowering(
+        step=plan.step,
+        roles=plan.roles,
+        calibration=plan.calibration,
+        data=plan.data,
+        precision=plan.precision,
+        fractions=fractions,
+        fold=plan.fold,
+        steps=plan.steps,
+        rows=rows,
+    )
+
+
+def _changes(lowering: Lowering, step: Step) -> dict[str, Placed]:
+    """The integer change of every moving leaf; nodes are made in the order of the step."""
+    changing = {change.node for change in step.changes.values()}
+    for index in range(len(step.nodes)):
+        if index in lowering.roles.rounded or index in changing:
+            lowering.value(index)
+    return {name: lowering.value(change.node) for name, change in step.changes.items()}
+
+
+def _weights(
+    lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]
+) -> dict[str, WeightFormat]:
+    formats = {}
+    for name in plan.step.state:
+        bits = state_bits(name, plan.calibration.state[name])
+        change = plan.step.changes.get(name)
+        if change is None:
+            formats[name] = WeightFormat(STATE_FRACTION, bits, 0)
+            continue
+        m, k = multiplier(change.factor, name, plan.fold)
+        fraction = max(STATE_FRACTION, changes[name].fraction + k)
+        effective = None
+        if change.rate is not None:
+            applied = effective_factor(m, k, name, plan.fold)
+            effective = abs(change.rate * applied / change.factor)
+        integer_step = m << (fraction - changes[name].fraction - k)
+        formats[name] = WeightFormat(fraction, bits, integer_step, change.rate, effective)
+    return formats
+
+
+def _bind_state(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) -> None:
+    """Weights between the steps: the weights before the block plus all earlier changes."""
+    b: CircuitBuilder = lowering.builder
+    for name, index in plan.step.state.items():
+        form, shape = plan.weights[name], plan.step.nodes[index].shape
+        bits, lift = form.bits, 1 << (form.fraction_bits - STATE_FRACTION)
+        before = b.state_before(name, shape, fraction_bits=STATE_FRACTION, bits=bits)
+        axes = tuple(range(len(shape)))
+        spread = b.axes(before, (-1, *axes), (plan.steps, *shape))
+        current, last = b.combine((lift, spread)), before
+        if name in changes:
+            change = changes[name].node
+            total = b.axes(change, tuple(axis + 1 for axis in axes), shape)
+            current = b.combine((lift, spread), (form.step, b.before(change)))
+            last = b.combine((lift, before), (form.step, total))
+        b.bind(lowering.exact(index).node, current)
+        shift = form.fraction_bits - STATE_FRACTION
+        b.state_after(name, last, shift, fraction_bits=STATE_FRACTION, bits=bits)
+
+
+def _remarks(plan: Plan, weights: Mapping[str, WeightFormat], lowering: Lowering) -> tuple[str, ...]:
+    """Public facts that belong to the circuit: learning rate, formats of the data, approximations."""
+    by_rate: dict[tuple[Fraction, Fraction], list[str]] = {}
+    for name, form in weights.items():
+        if form.rate is not None and form.effective is not None:
+            by_rate.setdefault((form.rate, form.effective), []).append(name)
+    remarks = [
+        f"learning rate {written(effective)}, the training step's {float(rate):.9g}: "
+        + ("all weights" if len(by_rate) == 1 else ", ".join(names))
+        for (rate, effective), names in by_rate.items()
+    ]
+    remarks += [
+        f"data {name}: integers in [{form.lo}, {form.hi}] times 2^-{form.fraction_bits}"
+        for name, form in plan.data.items()
+    ]
+    return (*remarks, *lowering.approximations, *plan.step.notes)
+
+
+def _check_bounds(circuit: Circuit, lowering: Lowering, plan: Plan) -> None:
+    try:
+        check_ranges(circuit)
+    except RangeError as error:
+        found = [lookup.name for lookup in circuit.lookups if repr(lookup.name) in str(error)]
+        name = found[0] if found else str(error)
+        lines = [line for tensor, line in lowering.lookup_lines.items() if name.startswith(tensor)]
+        bits = error.got.bit_length() if isinstance(error.got, int) else "many"
+        raise BoundError(
+            f"the values of {name!r} are only known to lie within {bits} bits; the field holds 60\n"
+            f"    at {lines[-1] if lines else 'the update of the state'}\n"
+            f"    with {plan.precision.bits} magnitude bits and {plan.steps} steps: use fewer steps "
+            "per block (steps=), a smaller batch, or a larger learning rate"
+        ) from error

@@ -1,0 +1,178 @@
+"""The formats of a program: how many fraction bits, and in which range.
+
+Activations and gradients carry `bits` magnitude bits at their calibrated size plus headroom; the
+tables that check them reach `ROOM_BITS` further, so that a value may grow beyond calibration
+before the run stops. Data keep their native bits where they have few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from zkjax.errors import UserError
+from zkjax.fixedpoint.dyadic import exponent
+
+DEFAULT_BITS = 12
+LEAST_BITS = 10
+ROOM_BITS = 3
+NATIVE_FRACTION = 12
+NATIVE_BITS = 16
+STATE_FRACTION = 16
+LEAST_STATE_BITS = 1
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Magnitude bits of activations and gradients, and bits of headroom above calibration."""
+
+    bits: int
+    forward_headroom: int
+    gradient_headroom: int
+
+    @classmethod
+    def chosen(cls, bits: int, batches: int, steps: int) -> Precision:
+        """One bit of headroom if calibration covered the block's steps, else the measured growth."""
+        covered = batches >= steps
+        return cls(bits, 1, 1) if covered else cls(bits, 3, 2)
+
+    @property
+    def limit(self) -> int:
+        return (1 << self.bits) - 1
+
+    @property
+    def wide(self) -> int:
+        """Committed quotients lie in [-wide, wide - 1]."""
+        return 1 << (self.bits + ROOM_BITS)
+
+
+@dataclass(frozen=True)
+class DataFormat:
+    """A data leaf: value = integer * 2**-fraction_bits, lo <= integer <= hi.
+
+    `exact` if every calibrated value is such an integer without rounding. `shape` is that of one
+    row as committed.
+    """
+
+    fraction_bits: int
+    lo: int
+    hi: int
+    exact: bool
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """A state leaf: committed at STATE_FRACTION fraction bits with |integer| <= 2**bits.
+
+    Inside the block it is exact at `fraction_bits`, and moves by `step` * the integer change.
+    `rate` is the user's learning rate, `effective` the one that is applied; both None if the leaf
+    does not move or its program shows no rate.
+    """
+
+    fraction_bits: int
+    bits: int
+    step: int
+    rate: Fraction | None = None
+    effective: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class TensorFormat:
+    """A rescaled tensor: its name, source line, fraction bits, range and the bits it drops."""
+
+    name: str
+    line: str
+    shape: tuple[int, ...]
+    fraction_bits: int
+    lo: int
+    hi: int
+    shift: int
+
+
+def data_format(name: str, shape: tuple[int, ...], arrays: Iterable[np.ndarray]) -> DataFormat:
+    """Format of a data leaf that occurs in calibration as `arrays`."""
+    values = np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])
+    check_finite(f"batch leaf {name!r}", values)
+    largest = float(np.abs(values).max())
+    signed = bool((values < 0).any())
+    if largest == 0:
+        return DataFormat(0, 0, 1, True, shape)
+    for fraction in range(NATIVE_FRACTION + 1):
+        scaled = values * 2.0**fraction
+        if bool((scaled == np.rint(scaled)).all()) and largest * 2.0**fraction <= 1 << NATIVE_BITS:
+            hi = 1 << exponent(largest * 2.0**fraction)
+            return DataFormat(fraction, -hi if signed else 0, hi, True, shape)
+    fraction = NATIVE_FRACTION - exponent(largest)
+    hi = 1 << (NATIVE_FRACTION + 1)
+    return DataFormat(fraction, -hi if signed else 0, hi, False, shape)
+
+
+def state_bits(name: str, largest: float) -> int:
+    """Range bits of a state leaf: one more than calibrated, and room for |w| < 2 at least."""
+    if not np.isfinite(largest):
+        raise UserError(f"state leaf {name!r} became NaN or infinite on the calibration batches")
+    bits = exponent(largest) + 1 if largest > 0 else LEAST_STATE_BITS
+    return STATE_FRACTION + max(bits, LEAST_STATE_BITS)
+
+
+def check_finite(what: str, values: np.ndarray) -> None:
+    """Raise UserError naming the first entry that is NaN or infinite."""
+    bad = ~np.isfinite(values)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise UserError(f"{what} holds {values[index]} at index {list(index)}")
+
+
+def quantized_data(name: str, form: DataFormat, values: Any) -> np.ndarray:
+    """Rows of a data leaf as integers [rows, *form.shape]; UserError where they do not fit."""
+    values = np.asarray(values, np.float64)
+    what = f"data leaf {name!r}"
+    check_finite(what, values)
+    scaled = values * 2.0**form.fraction_bits
+    rounded = np.rint(scaled)
+    if form.exact and (bad := rounded != scaled).any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise UserError(
+            f"{what} holds {values[index]} at index {list(index)}, which is no multiple of "
+            f"2^-{form.fraction_bits} as all values of the calibration batch were: compile with "
+            "calibration= batches that hold such values"
+        )
+    check_range(what, values, rounded, form.lo, form.hi, form.fraction_bits)
+    return rounded.astype(np.int64).reshape(len(values), *form.shape)
+
+
+def quantized_state(name: str, form: WeightFormat, values: Any) -> np.ndarray:
+    """A state leaf as integers at STATE_FRACTION fraction bits; UserError where it does not fit."""
+    values = np.asarray(values, np.float64)
+    what = f"state leaf {name!r}"
+    check_finite(what, values)
+    rounded = np.rint(values * 2.0**STATE_FRACTION)
+    check_range(what, values, rounded, -(1 << form.bits), (1 << form.bits) - 1, STATE_FRACTION)
+    return rounded.astype(np.int64)
+
+
+def check_range(
+    what: str, values: np.ndarray, rounded: np.ndarray, lo: int, hi: int, fraction: int
+) -> None:
+    """Raise UserError naming the first entry outside of [lo, hi]."""
+    bad = (rounded < lo) | (rounded > hi)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        unit = 2.0**-fraction
+        raise UserError(
+            f"{what} holds {values[index]} at index {list(index)}, outside of its range "
+            f"[{lo * unit:g}, {hi * unit:g}]: compile with calibration= batches that reach as far"
+        )
+
+
+def merged(formats: Mapping[str, DataFormat]) -> str:
+    """The data formats in one line each, for people."""
+    return "; ".join(
+        f"{name}: integers in [{form.lo}, {form.hi}] times 2^-{form.fraction_bits}"
+        for name, form in formats.items()
+    )

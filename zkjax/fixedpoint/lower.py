@@ -1,0 +1,335 @@
+"""Step and formats -> circuit: every real node becomes integers with a public fraction.
+
+Each node gets the integers of a builder node and a number of fraction bits. Weights are deferred
+tensors at full scale until their changes are known; the caller supplies their fraction bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import prod
+
+from zkjax.circuit.builder import CircuitBuilder
+from zkjax.errors import UserError
+from zkjax.fixedpoint.analysis import Roles, origin
+from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, ratio, short, written
+from zkjax.fixedpoint.evaluate import Calibration
+from zkjax.fixedpoint.formats import DataFormat, Precision, TensorFormat
+from zkjax.fixedpoint.rates import Fold
+from zkjax.fixedpoint.step import (
+    Axes,
+    DataLeaf,
+    Gated,
+    Linear,
+    Product,
+    Relu,
+    StateLeaf,
+    Step,
+    Uniform,
+)
+
+WIDE = 1 << 60
+CONSTANT_FRACTION = 20
+LETTERS = "abcdefghijklmnopqrsuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A node of the circuit: value = integer * 2**-fraction, |integer| <= bound (WIDE: unknown)."""
+
+    node: int
+    fraction: int
+    bound: int
+
+
+@dataclass
+class Lowering:
+    """One translation of a step. `fractions` are the fraction bits of every state leaf."""
+
+    step: Step
+    roles: Roles
+    calibration: Calibration
+    data: Mapping[str, DataFormat]
+    precision: Precision
+    fractions: Mapping[str, int]
+    fold: Fold | None
+    steps: int
+    rows: int
+    builder: CircuitBuilder = field(init=False)
+    tensors: list[TensorFormat] = field(default_factory=list)
+    approximations: list[str] = field(default_factory=list)
+    lookup_lines: dict[str, str] = field(default_factory=dict)
+    _exact: dict[int, Placed] = field(default_factory=dict)
+    _rounded: dict[int, Placed] = field(default_factory=dict)
+    _gates: dict[int, tuple[Placed, Placed]] = field(default_factory=dict)
+    _names: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.builder = CircuitBuilder(steps=self.steps, batch=self.step.batch, rows=self.rows)
+
+    # Values
+
+    def value(self, index: int) -> Placed:
+        """The node as all its uses read it: rounded where it has to be narrow."""
+        return self.rounded(index) if index in self.roles.rounded else self.exact(index)
+
+    def exact(self, index: int) -> Placed:
+        if index not in self._exact:
+            self._exact[index] = self._computed(index)
+        return self._exact[index]
+
+    def _computed(self, index: int) -> Placed:
+        node = self.step.nodes[index]
+        match node:
+            case StateLeaf(name=name, shape=shape):
+                deferred = self.builder.deferred(name, (self.steps, *shape))
+                return Placed(deferred, self.fractions[name], WIDE)
+            case DataLeaf(name=name):
+                return self._data(name)
+            case Uniform(shape=shape, value=number):
+                fraction = _constant_fraction(number)
+                return self._constant(shape, number, fraction)
+            case Linear(terms=terms):
+                return self._linear(index, terms)
+            case Axes(node=inner, source=source, shape=shape):
+                return self._axes(self.value(inner), self.step.nodes[inner].shape, source, shape)
+            case Product():
+                return self._product(node)
+            case Relu(node=inner):
+                return self.gate(inner)[0]
+            case Gated():
+                return self._gated(node)
+        raise TypeError(f"no lowering for {type(node).__name__}")
+
+    def _data(self, name: str) -> Placed:
+        form = self.data[name]
+        leaf = self.builder.committed(
+            name, (self.rows, *form.shape), oracle="data", fraction_bits=form.fraction_bits
+        )
+        rows = self.builder.rows(leaf)
+        checked = leaf if self.rows <= self.steps * self.step.batch else rows
+        self.builder.range_check(checked, form.lo, form.hi, f"data/{name}")
+        return Placed(rows, form.fraction_bits, max(-form.lo, form.hi))
+
+    def _constant(self, shape: tuple[int, ...], number: Fraction, fraction: int) -> Placed:
+        integer = round(number * Fraction(2) ** fraction)
+        if Fraction(integer) != number * Fraction(2) ** fraction:
+            self._approximated(f"the constant {float(number):.9g}", number, ratio(integer, fraction))
+        node = self.builder.constant((self.steps, *shape), integer)
+        return Placed(node, fraction, abs(integer))
+
+    def _approximated(self, what: str, exact: Fraction, used: Fraction) -> None:
+        text = f"{what} is {written(used)} (relative error {float(abs(used / exact - 1)):.1e})"
+        if text not in self.approximations:
+            self.approximations.append(text)
+
+    def _linear(self, index: int, terms: tuple[tuple[Fraction, int], ...]) -> Placed:
+        """Terms aligned to one fraction by powers of two; long coefficients become short ones."""
+        parts = []
+        offset = None
+        for coefficient, inner in terms:
+            found = self.step.nodes[inner]
+            if isinstance(found, Uniform):
+                offset = coefficient * found.value
+                continue
+            placed = self.value(inner)
+            bits = MULTIPLIER_BITS
+            if len(terms) == 1 and placed.bound < WIDE:  # prepared data, to stay narrow
+                bits = min(max(16 - placed.bound.bit_length(), 6), MULTIPLIER_BITS)
+            multiplier, power = short(coefficient, bits)
+            if ratio(multiplier, power) != coefficient:
+                what = f"the factor {float(coefficient):.9g} at {self.step.lines[index]}"
+                self._approximated(what, coefficient, ratio(multiplier, power))
+            parts.append((multiplier, placed, placed.fraction + power))
+        fraction = max(place for _, _, place in parts)
+        if offset is not None:
+            fraction = max(fraction, _constant_fraction(offset))
+            shape = self.step.nodes[index].shape
+            parts.append((1, self._constant(shape, offset, fraction), fraction))
+        scaled = [(m << (fraction - place), placed) for m, placed, place in parts]
+        node = self.builder.combine(*((m, placed.node) for m, placed in scaled))
+        return Placed(node, fraction, min(WIDE, sum(abs(m) * placed.bound for m, placed in scaled)))
+
+    def _axes(
+        self, placed: Placed, own: tuple[int, ...], source: tuple[int, ...], shape: tuple[int, ...]
+    ) -> Placed:
+        moved = (0, *(-1 if axis == -1 else axis + 1 for axis in source))
+        node = self.builder.axes(placed.node, moved, (self.steps, *shape))
+        count = prod(size for axis, size in enumerate(own) if axis not in source)
+        return Placed(node, placed.fraction, min(WIDE, count * placed.bound))
+
+    def _product(self, node: Product) -> Placed:
+        factors = []
+        for index in (node.left, node.right):
+            exact = index in self.roles.weights
+            factors.append(self.exact(index) if exact else self.value(index))
+        left, right = factors
+        parts = (node.left_labels, node.right_labels, node.out_labels)
+        spelled = ["t" + "".join(LETTERS[label] for label in part) for part in parts]
+        made = self.builder.contract(left.node, right.node, f"{spelled[0]},{spelled[1]}->{spelled[2]}")
+        sizes = dict(zip(node.left_labels, self.step.nodes[node.left].shape, strict=True))
+        sizes |= dict(zip(node.right_labels, self.step.nodes[node.right].shape, strict=True))
+        count = prod(size for label, size in sizes.items() if label not in node.out_labels)
+        bound = min(WIDE, count * left.bound * right.bound)
+        return Placed(made, left.fraction + right.fraction, bound)
+
+    # Rounding
+
+    def rounded(self, index: int) -> Placed:
+        if index not in self._rounded:
+            self._rounded[index] = self._round(index)
+        return self._rounded[index]
+
+    def _round(self, index: int) -> Placed:
+        """The node with few magnitude bits: as it is where it is small, else rescaled."""
+        exact = self.exact(index)
+        tabled = index in self.roles.gating or index in self.roles.gradients
+        name = self._name(index)
+        if self.fold is not None and self.fold.node == index:
+            return self._folded(index, exact, name)
+        wanted = self._fraction(index, 1)
+        if exact.bound <= (self.precision.limit if tabled else 2 * self.precision.wide):
+            return exact
+        return self._rescaled(index, exact, wanted, name, checked=tabled)
+
+    def _folded(self, index: int, exact: Placed, name: str) -> Placed:
+        """The loss gradient times the fold's multiplier."""
+        fold = self.fold
+        assert fold is not None
+        if exact.bound > 2 * self.precision.wide:
+            exact = self._rescaled(index, exact, self._fraction(index, 1) + 1, f"{name}/unscaled")
+        node = self.builder.combine((fold.multiplier, exact.node))
+        scaled = Placed(node, exact.fraction + fold.power, fold.multiplier * exact.bound)
+        tabled = index in self.roles.gating or index in self.roles.gradients
+        return self._rescaled(index, scaled, self._fraction(index, fold.scale), name, checked=tabled)
+
+    def _fraction(self, index: int, scale: Fraction | int) -> int:
+        """Fraction bits that place the calibrated magnitude below the limit, with headroom."""
+        largest = self.calibration.nodes[index] * float(scale)
+        if not largest > 0 or largest == float("inf"):
+            raise UserError(
+                f"the value made at {self.step.lines[index]} is {largest:g} on all calibration "
+                "batches, so that no format can be chosen: pass calibration= batches (and a state) "
+                "on which it is finite and not zero"
+            )
+        gradient = index in self.roles.gradients or index in self.roles.losses
+        headroom = (
+            self.precision.gradient_headroom if gradient else self.precision.forward_headroom
+        )
+        return self.precision.bits - headroom - exponent(largest)
+
+    def _rescaled(
+        self, index: int, exact: Placed, wanted: int, name: str, *, checked: bool = False
+    ) -> Placed:
+        """Quotient with `wanted` fraction bits, range-checked unless a later lookup does so."""
+        wide, shift = self.precision.wide, exact.fraction - wanted
+        line = self.step.lines[index]
+        self.lookup_lines[name] = line
+        if shift < 1:
+            quotient, wanted, shift = exact.node, exact.fraction, 0
+        else:
+            quotient = self.builder.rescale(exact.node, shift, name, fraction_bits=wanted)
+        if not checked:
+            self.builder.range_check(quotient, -wide, wide - 1, f"{name}/range")
+        shape = self.step.nodes[index].shape
+        self.tensors.append(TensorFormat(name, line, shape, wanted, -wide, wide - 1, shift))
+        return Placed(quotient, wanted, wide)
+
+    def gate(self, index: int) -> tuple[Placed, Placed]:
+        """(rectified value, gate) of a node, from one zkReLU tuple."""
+        base = origin(self.step, index)
+        if base != index:
+            return self._moved_gate(index)
+        if index not in self._gates:
+            value = self.value(index)
+            wide, limit = self.precision.wide, self.precision.limit
+            name = self._unique(f"{self._layer(index)}/activation")
+            self.lookup_lines[name] = self.step.lines[index]
+            output, gate = self.builder.relu(
+                value.node, lo=-wide, hi=wide - 1, limit=limit, name=name
+            )
+            self._gates[index] = (Placed(output, value.fraction, limit), Placed(gate, 0, 1))
+        return self._gates[index]
+
+    def _moved_gate(self, index: int) -> tuple[Placed, Placed]:
+        node = self.step.nodes[index]
+        if isinstance(node, Axes):
+            own = self.step.nodes[node.node].shape
+            pair = self.gate(node.node)
+            output, gate = (self._axes(part, own, node.source, node.shape) for part in pair)
+            return output, gate
+        if index not in self._gates:  # the rectifier of a negated value
+            inner = self.value(node.terms[0][1])  # type: ignore[union-attr]
+            negated = self.builder.combine((-1, inner.node))
+            wide, limit = self.precision.wide, self.precision.limit
+            name = self._unique(f"{self._layer(index)}/activation")
+            self.lookup_lines[name] = self.step.lines[index]
+            output, gate = self.builder.relu(negated, lo=-wide, hi=wide, limit=limit, name=name)
+            self._gates[index] = (Placed(output, inner.fraction, limit), Placed(gate, 0, 1))
+        return self._gates[index]
+
+    def _gated(self, node: Gated) -> Placed:
+        _, gate = self.gate(node.gate)
+        if isinstance(self.step.nodes[node.node], Uniform):
+            return gate
+        value = self.value(node.node)
+        wide, limit = self.precision.wide, self.precision.limit
+        name = self._unique(f"{self._layer(node.gate)}/gated")
+        self.lookup_lines[name] = self.step.lines[node.node]
+        output = self.builder.gated(
+            value.node, gate.node, lo=-wide, hi=wide - 1, limit=limit, name=name
+        )
+        return Placed(output, value.fraction, limit)
+
+    # Names
+
+    def _name(self, index: int) -> str:
+        """'layer/role', unique."""
+        if index in self.roles.gating:
+            return self._unique(f"{self._layer(index)}/pre_activation")
+        for node in self.step.nodes:
+            if isinstance(node, Gated) and origin(self.step, node.node) == index:
+                return self._unique(f"{self._layer(node.gate)}/gradient")
+        role = "loss_gradient" if index in self.roles.losses else "value"
+        return self._unique(f"{self._layer(index)}/{role}")
+
+    def _layer(self, index: int) -> str:
+        """The path of the weights that are multiplied or added last in what makes the node."""
+        stack, seen = [index], {index}
+        while stack:
+            node = self.step.nodes[stack.pop(0)]
+            inner: list[int] = []
+            match node:
+                case StateLeaf(name=name):
+                    path = name.split("/")
+                    return "/".join(path[1:-1]) or path[-1]
+                case Product(left=left, right=right):
+                    inner = sorted((left, right), key=lambda i: i not in self.roles.weights)
+                    inner = [i for i in inner if i in self.roles.weights] or inner
+                case Linear(terms=terms):
+                    inner = [i for _, i in terms]
+                case Axes(node=i) | Relu(node=i):
+                    inner = [i]
+                case Gated(gate=gate):
+                    inner = [gate]
+            stack += [i for i in inner if i not in seen]
+            seen |= set(inner)
+        return "data"
+
+    def _unique(self, name: str) -> str:
+        candidate, count = name, 1
+        while candidate in self._names:
+            count += 1
+            candidate = f"{name}#{count}"
+        self._names.add(candidate)
+        return candidate
+
+
+def _constant_fraction(number: Fraction) -> int:
+    """Fraction bits that hold the number exactly, if few do; else enough of them."""
+    denominator = number.denominator
+    if denominator & (denominator - 1) == 0 and denominator.bit_length() <= CONSTANT_FRACTION:
+        return denominator.bit_length() - 1
+    return CONSTANT_FRACTION - exponent(abs(float(number)))

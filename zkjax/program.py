@@ -1,0 +1,259 @@
+"""`compile` and the Program it returns: a training step as an exact integer program.
+
+A Program knows the user's pytrees and the integer tensors that stand for them, in both
+directions. The circuit depends on the number of rows of the data set, which is known at run time:
+`lowered_for(rows)`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from zkjax.circuit.program import Lowered
+from zkjax.errors import UserError
+from zkjax.fixedpoint.compile import Plan, lower_block, plan_block
+from zkjax.fixedpoint.evaluate import calibrate
+from zkjax.fixedpoint.formats import (
+    DEFAULT_BITS,
+    LEAST_BITS,
+    STATE_FRACTION,
+    check_finite,
+    data_format,
+    quantized_data,
+    quantized_state,
+)
+from zkjax.fixedpoint.step import DataLeaf
+from zkjax.frontend import Reading, read_step
+from zkjax.frontend.roles import Tree
+from zkjax.statement.circuit import Circuit
+from zkjax.statement.ranges import check_ranges
+
+MAX_BITS = 14
+
+
+def compile(
+    train_step: Callable,
+    state: Any,
+    batch: Any,
+    *,
+    steps: int,
+    calibration: Iterable[Any] | None = None,
+    bits: int = DEFAULT_BITS,
+) -> Program:
+    """The exact integer program of `steps` training steps.
+
+    `train_step(state, batch)` returns the new state, or (state, aux); it is traced, not changed.
+    `batch` is one real batch, its leaves arrays with a leading axis of rows. Formats come from
+    running the step in floating point on `calibration`, an iterable of batches, or on `batch`
+    alone. `bits` is the number of magnitude bits of activations and gradients; fewer are taken, but
+    no fewer than 10, where the proof of the ranges needs it.
+
+    Raises UnsupportedError (all operations that cannot be proved, with source lines), BoundError
+    (a value that may leave the field, with the remedy), UserError for anything else.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UserError(f"steps must be a whole number from 1 on, not {steps!r}")
+    if isinstance(bits, bool) or not isinstance(bits, int) or not LEAST_BITS <= bits <= MAX_BITS:
+        raise UserError(f"bits must be a whole number from {LEAST_BITS} to {MAX_BITS}, not {bits!r}")
+    reading = read_step(train_step, state, batch)
+    batches = [batch] if calibration is None else [batch, *calibration]
+    leaves = [_leaves(reading.batch, each, "calibration batch", same_rows=True) for each in batches]
+    run = leaves if calibration is None else leaves[1:]
+    if not run:
+        raise UserError("calibration holds no batch")
+    before = _leaves(reading.state, state, "state")
+    step = reading.step
+    for name in step.state:
+        check_finite(f"state leaf {name!r}", np.asarray(before[name], np.float64))
+    data = {}
+    for name, index in step.data.items():
+        node = step.nodes[index]
+        assert isinstance(node, DataLeaf)
+        data[name] = data_format(name, node.shape[1:], [each[name] for each in leaves])
+    plan, lowered = plan_block(step, calibrate(step, before, run), data, steps=steps, bits=bits)
+    return Program(reading, plan, train_step, {lowered.circuit.rows: lowered})
+
+
+@dataclass(eq=False)
+class Program:
+    """A training block as an exact integer program, and its relation to the user's pytrees.
+
+    Integer tensors are int64 arrays keyed by leaf name ('params/Dense_0/kernel', 'image'), the
+    names of the circuit's committed tensors. `str(program)` is a table of all that is public.
+    """
+
+    reading: Reading
+    plan: Plan
+    train_step: Callable
+    _lowered: dict[int, Lowered] = field(repr=False)
+
+    @property
+    def steps(self) -> int:
+        return self.plan.steps
+
+    @property
+    def batch(self) -> int:
+        """Rows per batch."""
+        return self.plan.step.batch
+
+    @property
+    def has_aux(self) -> bool:
+        """Whether the user's step returns (state, aux)."""
+        return self.reading.has_aux
+
+    def lowered_for(self, rows: int) -> Lowered:
+        """The circuit and its recipes for a data set of `rows` rows."""
+        if rows not in self._lowered:
+            self._lowered[rows] = lower_block(self.plan, rows=rows)
+        return self._lowered[rows]
+
+    def circuit_for(self, rows: int) -> Circuit:
+        return self.lowered_for(rows).circuit
+
+    @property
+    def lowered(self) -> Lowered:
+        """The circuit for a data set of exactly the rows that the block reads."""
+        return self.lowered_for(self.steps * self.batch)
+
+    @property
+    def circuit(self) -> Circuit:
+        return self.lowered.circuit
+
+    def quantize_state(self, state: Any) -> dict[str, np.ndarray]:
+        """The float leaves of a state as integers with 16 fraction bits.
+
+        Raises UserError naming leaf, index, value and range where one is NaN, infinite or too large.
+        """
+        leaves = _leaves(self.reading.state, state, "state")
+        return {
+            name: quantized_state(name, form, leaves[name])
+            for name, form in self.plan.weights.items()
+        }
+
+    def quantize_dataset(self, dataset: Any) -> dict[str, np.ndarray]:
+        """The data leaves that the step reads as integers [rows, ...].
+
+        `dataset` has the structure of a batch, with any number of rows from one batch on. Raises
+        UserError naming leaf, index, value and range where one does not fit.
+        """
+        leaves = _leaves(self.reading.batch, dataset, "data set")
+        rows = {name: len(leaves[name]) for name in self.plan.data}
+        if len(set(rows.values())) != 1:
+            counts = ", ".join(f"{name}: {count}" for name, count in rows.items())
+            raise UserError(f"the leaves of the data set differ in their number of rows ({counts})")
+        count = next(iter(rows.values()))
+        if count < self.batch:
+            raise UserError(f"the data set has {count} rows, fewer than the {self.batch} of one batch")
+        return {
+            name: quantized_data(name, form, leaves[name]) for name, form in self.plan.data.items()
+        }
+
+    def restore_state(self, integers: Mapping[str, np.ndarray], template: Any) -> Any:
+        """The state after the block, in the user's own pytree and types.
+
+        `integers` are the weights after the block; every other leaf comes from `template`, the
+        state before, with counters advanced by `steps`.
+        """
+        leaves, structure = jax.tree_util.tree_flatten(template)
+        for leaf in self.reading.state.leaves:
+            value = leaves[leaf.index]
+            if leaf.name in self.plan.weights:
+                floats = np.asarray(integers[leaf.name], np.float64) * 2.0**-STATE_FRACTION
+                leaves[leaf.index] = _like(value, floats.reshape(leaf.shape))
+            elif increment := self.reading.counters[leaf.name]:
+                advanced = np.asarray(value) + increment * self.steps
+                leaves[leaf.index] = _like(value, advanced)
+        return jax.tree_util.tree_unflatten(structure, leaves)
+
+    def __str__(self) -> str:
+        return _printed(self)
+
+
+def _like(value: Any, new: np.ndarray) -> Any:
+    """`new` in the type of `value`."""
+    if isinstance(value, bool | int | float):
+        return type(value)(new)
+    new = new.astype(value.dtype)
+    return new if isinstance(value, np.ndarray | np.generic) else jnp.asarray(new)
+
+
+def _leaves(tree: Tree, value: Any, what: str, *, same_rows: bool = False) -> dict[str, np.ndarray]:
+    """{name: array} of a pytree that must have the structure and shapes of `tree`.
+
+    The first axis may differ for data, unless `same_rows`.
+    """
+    leaves, structure = jax.tree_util.tree_flatten(value)
+    if len(leaves) != len(tree.leaves) or (what != "state" and structure != tree.structure):
+        raise UserError(
+            f"the {what} has another structure than at compile time: {structure} instead of "
+            f"{tree.structure}"
+        )
+    found = {}
+    for leaf, given in zip(tree.leaves, leaves, strict=True):
+        shape = tuple(np.shape(given))
+        fixed = 0 if what == "state" or same_rows else 1
+        if shape[fixed:] != leaf.shape[fixed:] or len(shape) != len(leaf.shape):
+            expected = leaf.shape if not fixed else ("rows", *leaf.shape[1:])
+            raise UserError(
+                f"{what} leaf {leaf.name!r} has shape {shape}, not {expected} as at compile time"
+            )
+        found[leaf.name] = given
+    return {name: np.asarray(given) for name, given in found.items() if _is_numeric(given)}
+
+
+def _is_numeric(value: Any) -> bool:
+    return not (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.prng_key))
+
+
+def _printed(program: Program) -> str:
+    """Formats, proven ranges, what is committed and virtual, learning rates, cost."""
+    plan, circuit = program.plan, program.circuit
+    proven = check_ranges(circuit)
+    console = Console(file=io.StringIO(), width=110, color_system=None, legacy_windows=False)
+    title = f"{plan.steps} steps of batch {program.batch}, {plan.precision.bits} magnitude bits"
+    table = Table("tensor", "role", "shape", "fraction bits", "range", title=title)
+    for name, form in plan.data.items():
+        shape = ("rows", *form.shape)
+        table.add_row(name, "data", _shape(shape), str(form.fraction_bits), f"[{form.lo}, {form.hi}]")
+    for tensor in plan.tensors:
+        role = "committed" if tensor.shift else "virtual"
+        bounds = f"[{tensor.lo}, {tensor.hi}]"
+        shape = (plan.steps, *tensor.shape)
+        table.add_row(tensor.name, role, _shape(shape), str(tensor.fraction_bits), bounds)
+    for name, weight in plan.weights.items():
+        shape = plan.step.nodes[plan.step.state[name]].shape
+        bounds = f"+-2^{weight.bits}"
+        table.add_row(name, "before, after", _shape(shape), str(STATE_FRACTION), bounds)
+        table.add_row("", "virtual, every step", "", str(weight.fraction_bits), "")
+    console.print(table)
+    largest = max(max(-low, high) for low, high in proven if high < 1 << 100)
+    console.print(f"largest proven bound of any value: 2^{largest.bit_length()} (the field holds 2^60)")
+    elements, lookups = circuit.committed_elements, circuit.lookup_entries
+    parameters = sum(
+        int(np.prod(plan.step.nodes[index].shape)) for index in plan.step.state.values()
+    )
+    console.print(
+        f"{parameters:,} parameters, {elements:,} committed elements, {lookups:,} lookups "
+        f"(for a data set of {circuit.rows:,} rows)"
+    )
+    for counter, increment in program.reading.counters.items():
+        console.print(f"public: {counter} advances by {increment} a step")
+    for remark in circuit.remarks:
+        console.print(remark, soft_wrap=True, markup=False, highlight=False)
+    return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
+
+
+def _shape(shape: tuple[object, ...]) -> str:
+    return " x ".join(map(str, shape)) or "scalar"
+
+
+__all__ = ["Program", "compile"]
