@@ -17,7 +17,7 @@ from zkjax.fields import ntt
 from zkjax.fields.vectors import Ext
 
 BLOCK_SYMBOLS = 1 << 19
-MAX_BLOCK_ROWS = 64
+MAX_BLOCK_ROWS = 16
 
 
 @partial(jax.jit, static_argnames="log_length")
@@ -27,10 +27,9 @@ def _encoded(coefficients: Ext, log_length: int) -> jax.Array:
     return jnp.stack(list(ntt.transform(columns, log_length)), axis=-1)
 
 
-def block_rows(log_length: int, rows: int) -> int:
-    """How many rows are encoded at once: a power of two."""
-    limit = max(1, min(MAX_BLOCK_ROWS, BLOCK_SYMBOLS >> log_length))
-    return min(limit, 1 << max(rows - 1, 0).bit_length())
+def block_rows(log_length: int) -> int:
+    """How many rows are encoded at once, whatever their number: one compiled program per length."""
+    return max(1, min(MAX_BLOCK_ROWS, BLOCK_SYMBOLS >> log_length))
 
 
 def encode(rows: int, block: Callable[[int, int], Ext], log_length: int, out: np.ndarray) -> None:
@@ -40,11 +39,11 @@ def encode(rows: int, block: Callable[[int, int], Ext], log_length: int, out: np
     the result holds the values at `mersenne61.evaluation_point(j, log_length)`. Call under a scoped
     x64 mode.
     """
-    width = block_rows(log_length, rows)
+    width = block_rows(log_length)
     for start in range(0, rows, width):
         stop = min(start + width, rows)
         coefficients = block(start, stop)
-        if stop - start < width:  # one compiled shape
+        if stop - start < width:
             padding = ((0, width - (stop - start)), (0, 0))
             coefficients = Ext(*(np.pad(plane, padding) for plane in coefficients))
         out[:, start:stop] = np.asarray(_encoded(coefficients, log_length))[:, : stop - start]

@@ -40,8 +40,9 @@ from zkjax.transcript.channel import ProverChannel
 from zkjax.transcript.hidden import Hidden
 
 # Tables up to this many entries are worked on in NumPy, without compiling anything.
-HOST_ENTRIES = 1 << 13
+HOST_ENTRIES = 1 << 17
 _TILE = 1 << 18
+_BLOCK = 1 << 13
 
 
 class FalseClaimError(WitnessError):
@@ -252,7 +253,14 @@ def _host_sums(weights: Ext, symbols: Ext) -> tuple[K, K]:
 
 def _host_fold(table: Ext, challenge: K) -> Ext:
     half = table.shape[0] // 2
-    return ext_add(table[:half], ext_scale(ext_sub(table[half:], table[:half]), challenge))
+    folded = Ext(*np.empty((2, half), dtype=np.uint64))
+    for start in range(0, half, _BLOCK):
+        part, above = slice(start, min(start + _BLOCK, half)), slice(start + half, min(start + _BLOCK, half) + half)
+        low = table[part]
+        values = ext_add(low, ext_scale(ext_sub(table[above], low), challenge))
+        for plane, value in zip(folded, values, strict=True):
+            plane[part] = value
+    return folded
 
 
 def _plain(value: Hidden, channel: ProverChannel) -> K:
