@@ -6,12 +6,10 @@ without one fails, as it should.
 
 from __future__ import annotations
 
-import functools
-import inspect
-import os
-
 import jax
 import pytest
+
+from tests.kernels.compilation import BACKEND
 
 
 @pytest.fixture(autouse=True)
@@ -21,20 +19,7 @@ def strict_x64():
 
 
 @pytest.fixture(scope="session")
-def compiled():
-    """jit with the launch options static, one per function: the tests of a shape share a program."""
-
-    @functools.cache
-    def compiled(function):
-        names = inspect.signature(function).parameters
-        return jax.jit(function, static_argnames=[n for n in ("block", "interpret") if n in names])
-
-    return compiled
-
-
-@pytest.fixture(scope="session")
 def interpret() -> bool:
-    backend = os.environ.get("ZKJAX_KERNELS", "interpret")
-    if backend not in ("interpret", "gpu"):
-        raise ValueError(f"ZKJAX_KERNELS must be interpret or gpu, got {backend!r}")
-    return backend == "interpret"
+    if BACKEND not in ("interpret", "gpu"):
+        raise ValueError(f"ZKJAX_KERNELS must be interpret or gpu, got {BACKEND!r}")
+    return BACKEND == "interpret"

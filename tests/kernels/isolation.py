@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas as pl
 
+from tests.kernels.compilation import quick_jit
+
 POISON = np.uint64(0xDEADBEEFDEADBEEF)
 
 
@@ -38,7 +40,7 @@ def isolated_pallas_call(seed: int):
             with mock.patch.object(pl, "program_id", lambda axis: program_ref[axis]):
                 kernel(*refs)
 
-        one_program = jax.jit(
+        one_program = quick_jit(
             pallas_call(
                 with_poison,
                 out_shape=[

@@ -9,9 +9,10 @@ import pytest
 from jax.experimental import pallas as pl
 
 from pallas_kernels import field_mul, fold, logup_round, partials, sumcheck_round
+from tests.kernels.compilation import compiled
 from tests.kernels.isolation import SharedBlockError, isolated_pallas_call
 
-N = 32
+N = 64
 KERNELS = {
     "extension_product": (field_mul.extension_product, [(N,), (N,)]),
     "fold": (fold.fold, [(N,), ()]),
@@ -33,9 +34,9 @@ def operands(shapes):
 def test_any_order_gives_the_same(name, interpret, monkeypatch):
     function, shapes = KERNELS[name]
     arguments = operands(shapes)
-    expected = jax.tree.leaves(function(*arguments, block=2, interpret=interpret))
+    expected = jax.tree.leaves(compiled(function)(*arguments, block=4, interpret=interpret))
     monkeypatch.setattr(pl, "pallas_call", isolated_pallas_call(seed=7))
-    got = jax.tree.leaves(function(*arguments, block=2, interpret=True))
+    got = jax.tree.leaves(function(*arguments, block=4, interpret=True))
     for a, b in zip(expected, got, strict=True):
         np.testing.assert_array_equal(a, b)
 
