@@ -32,9 +32,7 @@ def test_lazy_products_stay_in_their_bounds_up_to_p_itself():
     products = arrays.lazy_mul(a, b).tolist()
     for x, y, z in zip(a.tolist(), b.tolist(), products, strict=True):
         assert z < 2**63 and (z - x * y) % P == 0
-    a, b, c, d = (
-        jnp.array(x, jnp.uint64) for x in zip(*itertools.product(EDGES, repeat=4), strict=True)
-    )
+    a, b, c, d = (jnp.array(x, jnp.uint64) for x in zip(*itertools.product(EDGES, repeat=4), strict=True))
     products = arrays.lazy_dot(a, b, c, d).tolist()
     for w, x, y, z, got in zip(*(v.tolist() for v in (a, b, c, d)), products, strict=True):
         assert got + 2**61 + 2**32 <= 2**64 and (got - w * x - y * z) % P == 0
@@ -43,15 +41,9 @@ def test_lazy_products_stay_in_their_bounds_up_to_p_itself():
 def test_fused_forms(draw):
     a, b, c, d = (draw.base(50) for _ in range(4))
     integers = [[int(x) for x in v] for v in (a, b, c, d)]
-    assert arrays.mul_add(a, b, c).tolist() == [
-        (x * y + z) % P for x, y, z, _ in zip(*integers, strict=True)
-    ]
-    assert arrays.dot(a, b, c, d).tolist() == [
-        (w * x + y * z) % P for w, x, y, z in zip(*integers, strict=True)
-    ]
-    assert arrays.fold(a, b, c).tolist() == [
-        (x + z * (y - x)) % P for x, y, z, _ in zip(*integers, strict=True)
-    ]
+    assert arrays.mul_add(a, b, c).tolist() == [(x * y + z) % P for x, y, z, _ in zip(*integers, strict=True)]
+    assert arrays.dot(a, b, c, d).tolist() == [(w * x + y * z) % P for w, x, y, z in zip(*integers, strict=True)]
+    assert arrays.fold(a, b, c).tolist() == [(x + z * (y - x)) % P for x, y, z, _ in zip(*integers, strict=True)]
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 64, 65, 200])

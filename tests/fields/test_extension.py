@@ -53,9 +53,7 @@ def test_powers(count):
     assert got.to_list() == vectors.powers(x, count).to_list()
 
 
-@pytest.mark.parametrize(
-    ("d", "n"), [(0, 3), (1, 0), (1, 5), (5, 3), (8, 3), (3, 14), (4096, 12), (9000, 14)]
-)
+@pytest.mark.parametrize(("d", "n"), [(0, 3), (1, 0), (1, 5), (5, 3), (8, 3), (3, 14), (4096, 12), (9000, 14)])
 def test_multilinear_evaluation_extends_by_zero(draw, d, n):
     table, point = draw.ext(d), draw.ext(n)
     elements = point.to_list()

@@ -30,9 +30,7 @@ def test_signed_and_canonical_are_the_same_residue(x):
     assert (to_field(x) - x) % P == (to_signed(x) - x) % P == 0
 
 
-@pytest.mark.parametrize(
-    ("value", "signed"), [(0, 0), (P, 0), (P - 1, -1), (P // 2, P // 2), (P // 2 + 1, -(P // 2))]
-)
+@pytest.mark.parametrize(("value", "signed"), [(0, 0), (P, 0), (P - 1, -1), (P // 2, P // 2), (P // 2 + 1, -(P // 2))])
 def test_signed_edges(value, signed):
     assert to_signed(value) == signed
 

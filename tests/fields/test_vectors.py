@@ -71,9 +71,7 @@ def test_products_of_vectors_and_scalars(draw):
     expected = [x * y for x in a.to_list() for y in b.to_list()]
     assert vectors.outer(a, b).to_list() == expected
     assert vectors.outer(a, b).shape == (3, 4)
-    assert vectors.outer_base(a.re, b.re).ravel().tolist() == [
-        int(x) * int(y) % P for x in a.re for y in b.re
-    ]
+    assert vectors.outer_base(a.re, b.re).ravel().tolist() == [int(x) * int(y) % P for x in a.re for y in b.re]
     assert vectors.ext_scale(a, c).to_list() == [x * c for x in a.to_list()]
     assert vectors.ext_mul_base(a, a.im).to_list() == [x * x.im for x in a.to_list()]
 

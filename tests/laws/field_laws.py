@@ -83,9 +83,7 @@ def samples(extension: bool, count: int = 40, seed: int = 1) -> list[Pair]:
     generator = random.Random(seed)
     if extension:
         edges = list(itertools.product(FEW_EDGES, repeat=2))
-        return edges + [
-            (generator.randrange(PRIME), generator.randrange(PRIME)) for _ in range(count)
-        ]
+        return edges + [(generator.randrange(PRIME), generator.randrange(PRIME)) for _ in range(count)]
     return [(x, 0) for x in EDGES] + [(generator.randrange(PRIME), 0) for _ in range(count)]
 
 

@@ -23,7 +23,7 @@ from zkjax.fields.arrays import (
     partial_reduce,
     same_shape,
 )
-from zkjax.fields.mersenne61 import P, K
+from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext
 
 _P = np.uint64(P)
@@ -58,9 +58,7 @@ def ones(shape: int | tuple[int, ...]) -> Ext:
 
 def concatenate(parts: Sequence[Ext], axis: int = 0) -> Ext:
     """Concatenate along an axis."""
-    return Ext(
-        jnp.concatenate([x.re for x in parts], axis), jnp.concatenate([x.im for x in parts], axis)
-    )
+    return Ext(jnp.concatenate([x.re for x in parts], axis), jnp.concatenate([x.im for x in parts], axis))
 
 
 def stack(parts: Sequence[Ext], axis: int = 0) -> Ext:
@@ -268,9 +266,7 @@ def evaluate_multilinear(table: Array | Ext, point: Ext) -> Ext:
     point = asarray(point)
     variables = point.shape[0]
     if table.ndim != 1 or table.shape[0] > 1 << variables:
-        raise ValueError(
-            f"a table of shape {table.shape} has no extension in {variables} variables"
-        )
+        raise ValueError(f"a table of shape {table.shape} has no extension in {variables} variables")
     table = table if isinstance(table, Ext) else Ext(table, None)  # one plane for a base table
     split = max(variables - _LOW_VARIABLES, 0)
     width = 1 << (variables - split)

@@ -55,7 +55,7 @@ class K:
 
     ZERO: ClassVar[K]
     ONE: ClassVar[K]
-    I: ClassVar[K]  # noqa: E741 - the imaginary unit
+    I: ClassVar[K]
 
     # NumPy scalars and arrays must not swallow elements into object arrays.
     __array_ufunc__ = None

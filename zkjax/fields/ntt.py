@@ -7,7 +7,6 @@ frequency, output in bit-reversed order and left there: nothing downstream needs
 from __future__ import annotations
 
 import jax.numpy as jnp
-import numpy as np
 
 from zkjax.fields import extension
 from zkjax.fields.mersenne61 import root_of_unity
@@ -33,8 +32,6 @@ def transform(coefficients: Ext, log_n: int) -> Ext:
         pairs = values.reshape(1 << level, 2, half, rows)
         upper, lower = pairs[:, 0], pairs[:, 1]
         factor = twiddles[:: 1 << level].reshape(1, half, 1)
-        turned = extension.mul(
-            extension.sub(upper, lower), Ext(jnp.asarray(factor.re), jnp.asarray(factor.im))
-        )
+        turned = extension.mul(extension.sub(upper, lower), Ext(jnp.asarray(factor.re), jnp.asarray(factor.im)))
         values = extension.stack([extension.add(upper, lower), turned], axis=1)
     return values.reshape(n, rows)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from zkjax.fields.mersenne61 import ELEMENT_BYTES, P, K, root_of_unity
+from zkjax.fields.mersenne61 import ELEMENT_BYTES, K, P, root_of_unity
 
 Base = NDArray[np.uint64]
 
@@ -363,7 +363,5 @@ def transform(coefficients: Ext, log_n: int) -> Ext:
         factor = twiddles[:: 1 << level].reshape(1, half, 1)
         turned = ext_mul(ext_sub(upper, lower), factor)
         total = ext_add(upper, lower)
-        values = Ext(
-            np.stack([total.re, turned.re], axis=1), np.stack([total.im, turned.im], axis=1)
-        )
+        values = Ext(np.stack([total.re, turned.re], axis=1), np.stack([total.im, turned.im], axis=1))
     return values.reshape((n, *rows))

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from zkjax.fields.mersenne61 import P, K
+from zkjax.fields.mersenne61 import K, P
 
 STATE_BYTES = 32
 _ABSORB, _DRAW, _WORK = b"\x01", b"\x02", b"\x03"
