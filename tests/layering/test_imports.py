@@ -21,7 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "frontend": {"fixedpoint", "circuit", "statement", "fields"},
     "witness": {"circuit", "statement", "fields", "compute"},
     "compute": {"fields"},
-    "prover": {"statement", "transcript", "compute", "fields"},
+    "prover": {"statement", "transcript", "compute", "fields", "files"},
     "verifier": {"statement", "transcript", "fields"},
     "files": set(),
 }

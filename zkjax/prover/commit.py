@@ -63,6 +63,10 @@ class Oracle:
         """The root of the tree, 32 bytes; the only public part."""
         return self._levels[-1]
 
+    def secret_key(self) -> bytes:
+        """The 32 bytes from which, with the tensors, this commitment can be made again."""
+        return self._randomness.key
+
     def in_role(self, layout: OracleLayout) -> Oracle:
         """The same commitment under the layout of another role or proof, nothing copied.
 
@@ -131,6 +135,9 @@ class AdviceOracle(Oracle):
     def pads(self) -> list[K]:
         """The pads as the prover's channel wants them."""
         return self.pad_row[: self._pad_count].to_list()
+
+    def secret_key(self) -> bytes:
+        raise TensorError("an advice oracle is never written")
 
     def in_role(self, layout: OracleLayout) -> Oracle:
         raise TensorError("an advice oracle serves one proof")

@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 
 from zkjax.errors import VerificationError
-from zkjax.statement.circuit import MAX_CIRCUIT_BYTES, Circuit, Committed
-from zkjax.statement.layout import OracleLayout
+from zkjax.statement.circuit import MAX_CIRCUIT_BYTES, Circuit
+from zkjax.statement.commitment import CommitmentType
 from zkjax.statement.parameters import (
     DIGEST_BYTES,
     FORMAT_VERSION,
@@ -25,7 +25,6 @@ from zkjax.statement.parameters import (
     OPENING_GRINDING_BITS,
     QUERY_TARGET_BITS,
     SALT_BYTES,
-    Code,
 )
 from zkjax.statement.plan import Plan
 
@@ -54,26 +53,6 @@ def parameter_hash() -> bytes:
     return hashlib.sha256(b"zkjax parameters" + json.dumps(parameters, sort_keys=True).encode()).digest()
 
 
-def object_digest(circuit: Circuit, oracle: OracleLayout, code: Code, root: bytes) -> bytes:
-    """Digest of a commitment with its type: one root cannot be read as another shape or scale.
-
-    The state before a block and after it are of one type, so that blocks can be chained.
-    """
-    tensors = []
-    for block in oracle.blocks:
-        node = circuit.nodes[block.node]
-        assert isinstance(node, Committed)
-        tensors.append([node.name, list(node.shape), node.fraction_bits, block.lane, block.offset])
-    document = {
-        "kind": "state" if oracle.name in ("before", "after") else oracle.name,
-        "code": [code.log_message, code.log_length, code.openings, code.mask_symbols],
-        "rows": oracle.rows,
-        "tensors": tensors,
-        "root": root.hex(),
-    }
-    return hashlib.sha256(b"zkjax object" + json.dumps(document, sort_keys=True).encode()).digest()
-
-
 @dataclass(frozen=True, eq=False)
 class Statement:
     """`roots` are the Merkle roots of data, state before and state after; schedule is [steps, batch]."""
@@ -89,9 +68,8 @@ class Statement:
 
     def object_digest(self, name: str) -> bytes:
         """Digest of the commitment in the role `name`, with its type."""
-        return object_digest(
-            self.circuit, self.plan.layout.oracle(name), self.plan.code, self.roots[OBJECTS.index(name)]
-        )
+        kind = CommitmentType.of(self.circuit, self.plan.code, self.plan.layout.oracle(name))
+        return kind.digest(self.roots[OBJECTS.index(name)])
 
     def protocol_id(self) -> bytes:
         """What the transcript starts from: everything public, so that no challenge precedes it."""
