@@ -25,6 +25,7 @@ from zkjax.fixedpoint.evaluate import calibrate
 from zkjax.fixedpoint.formats import (
     DEFAULT_BITS,
     LEAST_BITS,
+    MOST_BITS,
     STATE_FRACTION,
     check_finite,
     data_format,
@@ -34,10 +35,11 @@ from zkjax.fixedpoint.formats import (
 from zkjax.fixedpoint.step import DataLeaf
 from zkjax.frontend import Reading, read_step
 from zkjax.frontend.roles import Tree
+from zkjax.frontend.trace import run
 from zkjax.statement.circuit import Circuit
 from zkjax.statement.ranges import check_ranges
 
-MAX_BITS = 14
+TRANSLATION_TOLERANCE = 0.01
 
 
 def compile(
@@ -62,14 +64,13 @@ def compile(
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise UserError(f"steps must be a whole number from 1 on, not {steps!r}")
-    if isinstance(bits, bool) or not isinstance(bits, int) or not LEAST_BITS <= bits <= MAX_BITS:
-        raise UserError(f"bits must be a whole number from {LEAST_BITS} to {MAX_BITS}, not {bits!r}")
+    if isinstance(bits, bool) or not isinstance(bits, int) or not LEAST_BITS <= bits <= MOST_BITS:
+        raise UserError(f"bits must be a whole number from {LEAST_BITS} to {MOST_BITS}, not {bits!r}")
     reading = read_step(train_step, state, batch)
-    batches = [batch] if calibration is None else [batch, *calibration]
-    leaves = [_leaves(reading.batch, each, "calibration batch", same_rows=True) for each in batches]
-    run = leaves if calibration is None else leaves[1:]
-    if not run:
+    batches = [batch] if calibration is None else list(calibration)
+    if not batches:
         raise UserError("calibration holds no batch")
+    leaves = [_leaves(reading.batch, each, "calibration batch", same_rows=True) for each in batches]
     before = _leaves(reading.state, state, "state")
     step = reading.step
     for name in step.state:
@@ -79,7 +80,9 @@ def compile(
         node = step.nodes[index]
         assert isinstance(node, DataLeaf)
         data[name] = data_format(name, node.shape[1:], [each[name] for each in leaves])
-    plan, lowered = plan_block(step, calibrate(step, before, run), data, steps=steps, bits=bits)
+    calibrated = calibrate(step, before, leaves)
+    _check_translation(reading, state, batches[0], calibrated.first)
+    plan, lowered = plan_block(step, calibrated, data, steps=steps, bits=bits)
     return Program(reading, plan, train_step, {lowered.circuit.rows: lowered})
 
 
@@ -134,10 +137,7 @@ class Program:
         Raises UserError naming leaf, index, value and range where one is NaN, infinite or too large.
         """
         leaves = _leaves(self.reading.state, state, "state")
-        return {
-            name: quantized_state(name, form, leaves[name])
-            for name, form in self.plan.weights.items()
-        }
+        return {name: quantized_state(name, form, leaves[name]) for name, form in self.plan.weights.items()}
 
     def quantize_dataset(self, dataset: Any) -> dict[str, np.ndarray]:
         """The data leaves that the step reads as integers [rows, ...].
@@ -153,9 +153,7 @@ class Program:
         count = next(iter(rows.values()))
         if count < self.batch:
             raise UserError(f"the data set has {count} rows, fewer than the {self.batch} of one batch")
-        return {
-            name: quantized_data(name, form, leaves[name]) for name, form in self.plan.data.items()
-        }
+        return {name: quantized_data(name, form, leaves[name]) for name, form in self.plan.data.items()}
 
     def restore_state(self, integers: Mapping[str, np.ndarray], template: Any) -> Any:
         """The state after the block, in the user's own pytree and types.
@@ -178,6 +176,27 @@ class Program:
         return _printed(self)
 
 
+def _check_translation(reading: Reading, state: Any, batch: Any, ours: Mapping[str, np.ndarray]) -> None:
+    """Compare one step of the translated program with the traced one, both in floating point.
+
+    Raises UserError where they disagree by more than rounding: then a proof would be about
+    something else than the user's step. A step that notes ties at zero may differ there.
+    """
+    inputs = [*jax.tree_util.tree_leaves(state), *jax.tree_util.tree_leaves(batch)]
+    theirs = jax.jit(lambda *leaves: run(reading.program, leaves))(*inputs)
+    before = _leaves(reading.state, state, "state")
+    names = [leaf.name for leaf in reading.state.leaves if leaf.is_float]
+    for name, expected in zip(names, theirs, strict=True):
+        change = np.abs(np.asarray(expected, np.float64) - before[name]).max()
+        error = np.abs(np.asarray(expected, np.float64) - ours[name]).max()
+        size = np.abs(before[name]).max()
+        if not error <= TRANSLATION_TOLERANCE * change + 1e-5 * size and not reading.step.notes:
+            raise UserError(
+                f"the compiled program moves {name!r} by something else than the training step does (they differ by "
+                f"{error:.2g}, the step moves it by {change:.2g}): please report this training step"
+            )
+
+
 def _like(value: Any, new: np.ndarray) -> Any:
     """`new` in the type of `value`."""
     if isinstance(value, bool | int | float):
@@ -194,8 +213,7 @@ def _leaves(tree: Tree, value: Any, what: str, *, same_rows: bool = False) -> di
     leaves, structure = jax.tree_util.tree_flatten(value)
     if len(leaves) != len(tree.leaves) or (what != "state" and structure != tree.structure):
         raise UserError(
-            f"the {what} has another structure than at compile time: {structure} instead of "
-            f"{tree.structure}"
+            f"the {what} has another structure than at compile time: {structure} instead of {tree.structure}"
         )
     found = {}
     for leaf, given in zip(tree.leaves, leaves, strict=True):
@@ -203,9 +221,7 @@ def _leaves(tree: Tree, value: Any, what: str, *, same_rows: bool = False) -> di
         fixed = 0 if what == "state" or same_rows else 1
         if shape[fixed:] != leaf.shape[fixed:] or len(shape) != len(leaf.shape):
             expected = leaf.shape if not fixed else ("rows", *leaf.shape[1:])
-            raise UserError(
-                f"{what} leaf {leaf.name!r} has shape {shape}, not {expected} as at compile time"
-            )
+            raise UserError(f"{what} leaf {leaf.name!r} has shape {shape}, not {expected} as at compile time")
         found[leaf.name] = given
     return {name: np.asarray(given) for name, given in found.items() if _is_numeric(given)}
 
@@ -238,9 +254,7 @@ def _printed(program: Program) -> str:
     largest = max(max(-low, high) for low, high in proven if high < 1 << 100)
     console.print(f"largest proven bound of any value: 2^{largest.bit_length()} (the field holds 2^60)")
     elements, lookups = circuit.committed_elements, circuit.lookup_entries
-    parameters = sum(
-        int(np.prod(plan.step.nodes[index].shape)) for index in plan.step.state.values()
-    )
+    parameters = sum(int(np.prod(plan.step.nodes[index].shape)) for index in plan.step.state.values())
     console.print(
         f"{parameters:,} parameters, {elements:,} committed elements, {lookups:,} lookups "
         f"(for a data set of {circuit.rows:,} rows)"

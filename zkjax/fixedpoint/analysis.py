@@ -44,9 +44,7 @@ class Roles:
 def is_rearranged(step: Step, node: int) -> bool:
     """Whether the node is a transpose or broadcast of another, without sums."""
     found = step.nodes[node]
-    return isinstance(found, Axes) and len(set(found.source) - {-1}) == len(
-        step.nodes[found.node].shape
-    )
+    return isinstance(found, Axes) and len(set(found.source) - {-1}) == len(step.nodes[found.node].shape)
 
 
 def origin(step: Step, node: int) -> int:

@@ -14,6 +14,7 @@ from zkjax.fixedpoint.dyadic import written
 from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.formats import (
     LEAST_BITS,
+    MAX_SHIFT,
     STATE_FRACTION,
     DataFormat,
     Precision,
@@ -24,7 +25,7 @@ from zkjax.fixedpoint.formats import (
 from zkjax.fixedpoint.lower import Lowering, Placed
 from zkjax.fixedpoint.rates import Fold, choose_fold, effective_factor, multiplier
 from zkjax.fixedpoint.step import Step
-from zkjax.statement.circuit import Circuit
+from zkjax.statement.circuit import Circuit, CircuitError
 from zkjax.statement.ranges import RangeError, check_ranges
 
 FIRST_FRACTION = 28
@@ -75,14 +76,17 @@ def lower_block(plan: Plan, *, rows: int) -> Lowered:
     changes = _changes(lowering, plan.step)
     _bind_state(lowering, plan, changes)
     lowering.builder.remarks += plan.remarks
-    lowered = lowering.builder.finish()
+    try:
+        lowered = lowering.builder.finish()
+    except CircuitError as error:
+        raise UserError(
+            f"a block of {plan.steps} steps on batches of {plan.step.batch} and {rows} rows exceeds a limit: {error}"
+        ) from error
     _check_bounds(lowered.circuit, lowering, plan)
     return lowered
 
 
-def _planned(
-    step: Step, calibration: Calibration, data: dict[str, DataFormat], steps: int, bits: int
-) -> Plan:
+def _planned(step: Step, calibration: Calibration, data: dict[str, DataFormat], steps: int, bits: int) -> Plan:
     """Weight formats by iteration: they follow from the changes', which hardly depend on them."""
     found = roles(step)
     fold = choose_fold(step, found)
@@ -101,11 +105,13 @@ def _planned(
         lowering = _lowering(plan, fractions, steps * step.batch)
         weights = _weights(lowering, plan, _changes(lowering, step))
         settled = {name: form.fraction_bits for name, form in weights.items()}
-        if settled == fractions:
+        excess = max((tensor.shift for tensor in lowering.tensors), default=0) - MAX_SHIFT
+        cut = min(plan.precision.most_cut, plan.precision.gradient_cut + excess)
+        if settled == fractions and cut > plan.precision.gradient_cut:
+            plan = replace(plan, precision=replace(plan.precision, gradient_cut=cut))
+        elif settled == fractions:
             remarks = _remarks(plan, weights, lowering)
-            return replace(
-                plan, weights=weights, tensors=tuple(lowering.tensors), remarks=remarks
-            )
+            return replace(plan, weights=weights, tensors=tuple(lowering.tensors), remarks=remarks)
         fractions = settled
     raise BoundError("the formats of the weights do not settle: please report this training step")
 
@@ -133,9 +139,7 @@ def _changes(lowering: Lowering, step: Step) -> dict[str, Placed]:
     return {name: lowering.value(change.node) for name, change in step.changes.items()}
 
 
-def _weights(
-    lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]
-) -> dict[str, WeightFormat]:
+def _weights(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) -> dict[str, WeightFormat]:
     formats = {}
     for name in plan.step.state:
         bits = state_bits(name, plan.calibration.state[name])

@@ -29,12 +29,13 @@ Leaves = Mapping[str, Any]
 class Calibration:
     """Largest magnitudes seen: of every node, and of every state leaf before or after a step.
 
-    `batches` counts the batches that were run.
+    `batches` counts the batches that were run. `first` is the state after the first of them.
     """
 
     nodes: tuple[float, ...]
     state: dict[str, float]
     batches: int
+    first: dict[str, np.ndarray]
 
 
 def evaluate(step: Step, state: Leaves, batch: Leaves) -> tuple[list[jax.Array], dict[str, jax.Array]]:
@@ -92,10 +93,12 @@ def calibrate(step: Step, state: Leaves, batches: Iterable[Leaves]) -> Calibrati
     state = {name: jnp.asarray(state[name]) for name in step.state}
     nodes = np.zeros(len(step.nodes))
     weights = {name: float(np.abs(state[name]).max()) for name in step.state}
+    first: dict[str, np.ndarray] = {}
     count = 0
     for batch in batches:
         state, maxima = run(state, {name: np.asarray(batch[name]) for name in step.data})
         nodes = np.maximum(nodes, np.asarray(maxima, np.float64))
         weights = {name: max(weights[name], float(np.abs(state[name]).max())) for name in weights}
+        first = first or {name: np.asarray(value) for name, value in state.items()}
         count += 1
-    return Calibration(tuple(nodes.tolist()), weights, count)
+    return Calibration(tuple(nodes.tolist()), weights, count, first)

@@ -7,7 +7,7 @@ before the run stops. Data keep their native bits where they have few.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,6 +19,9 @@ from zkjax.fixedpoint.dyadic import exponent
 
 DEFAULT_BITS = 12
 LEAST_BITS = 10
+MOST_BITS = 13
+LEAST_EFFECTIVE_BITS = 8
+MAX_SHIFT = 32
 ROOM_BITS = 3
 NATIVE_FRACTION = 12
 NATIVE_BITS = 16
@@ -28,17 +31,27 @@ LEAST_STATE_BITS = 1
 
 @dataclass(frozen=True)
 class Precision:
-    """Magnitude bits of activations and gradients, and bits of headroom above calibration."""
+    """Magnitude bits of activations and gradients, and bits of headroom above calibration.
+
+    `gradient_cut` bits are left out of the gradients, where full ones would drop more than two
+    limbs of remainder.
+    """
 
     bits: int
     forward_headroom: int
     gradient_headroom: int
+    gradient_cut: int = 0
 
     @classmethod
     def chosen(cls, bits: int, batches: int, steps: int) -> Precision:
         """One bit of headroom if calibration covered the block's steps, else the measured growth."""
         covered = batches >= steps
         return cls(bits, 1, 1) if covered else cls(bits, 3, 2)
+
+    @property
+    def most_cut(self) -> int:
+        """The largest `gradient_cut` that leaves LEAST_EFFECTIVE_BITS to gradients."""
+        return max(0, self.bits - self.gradient_headroom - LEAST_EFFECTIVE_BITS)
 
     @property
     def limit(self) -> int:
@@ -156,9 +169,7 @@ def quantized_state(name: str, form: WeightFormat, values: Any) -> np.ndarray:
     return rounded.astype(np.int64)
 
 
-def check_range(
-    what: str, values: np.ndarray, rounded: np.ndarray, lo: int, hi: int, fraction: int
-) -> None:
+def check_range(what: str, values: np.ndarray, rounded: np.ndarray, lo: int, hi: int, fraction: int) -> None:
     """Raise UserError naming the first entry outside of [lo, hi]."""
     bad = (rounded < lo) | (rounded > hi)
     if bad.any():
@@ -168,11 +179,3 @@ def check_range(
             f"{what} holds {values[index]} at index {list(index)}, outside of its range "
             f"[{lo * unit:g}, {hi * unit:g}]: compile with calibration= batches that reach as far"
         )
-
-
-def merged(formats: Mapping[str, DataFormat]) -> str:
-    """The data formats in one line each, for people."""
-    return "; ".join(
-        f"{name}: integers in [{form.lo}, {form.hi}] times 2^-{form.fraction_bits}"
-        for name, form in formats.items()
-    )

@@ -13,7 +13,7 @@ from math import prod
 
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.errors import UserError
-from zkjax.fixedpoint.analysis import Roles, origin
+from zkjax.fixedpoint.analysis import Roles, is_rearranged, origin
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, ratio, short, written
 from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.formats import DataFormat, Precision, TensorFormat
@@ -105,9 +105,7 @@ class Lowering:
 
     def _data(self, name: str) -> Placed:
         form = self.data[name]
-        leaf = self.builder.committed(
-            name, (self.rows, *form.shape), oracle="data", fraction_bits=form.fraction_bits
-        )
+        leaf = self.builder.committed(name, (self.rows, *form.shape), oracle="data", fraction_bits=form.fraction_bits)
         rows = self.builder.rows(leaf)
         checked = leaf if self.rows <= self.steps * self.step.batch else rows
         self.builder.range_check(checked, form.lo, form.hi, f"data/{name}")
@@ -152,9 +150,7 @@ class Lowering:
         node = self.builder.combine(*((m, placed.node) for m, placed in scaled))
         return Placed(node, fraction, min(WIDE, sum(abs(m) * placed.bound for m, placed in scaled)))
 
-    def _axes(
-        self, placed: Placed, own: tuple[int, ...], source: tuple[int, ...], shape: tuple[int, ...]
-    ) -> Placed:
+    def _axes(self, placed: Placed, own: tuple[int, ...], source: tuple[int, ...], shape: tuple[int, ...]) -> Placed:
         moved = (0, *(-1 if axis == -1 else axis + 1 for axis in source))
         node = self.builder.axes(placed.node, moved, (self.steps, *shape))
         count = prod(size for axis, size in enumerate(own) if axis not in source)
@@ -214,15 +210,14 @@ class Lowering:
                 "batches, so that no format can be chosen: pass calibration= batches (and a state) "
                 "on which it is finite and not zero"
             )
-        gradient = index in self.roles.gradients or index in self.roles.losses
-        headroom = (
-            self.precision.gradient_headroom if gradient else self.precision.forward_headroom
-        )
-        return self.precision.bits - headroom - exponent(largest)
+        precision = self.precision
+        if index in self.roles.gradients or index in self.roles.losses:
+            reserve = precision.gradient_headroom + precision.gradient_cut
+        else:
+            reserve = precision.forward_headroom
+        return precision.bits - reserve - exponent(largest)
 
-    def _rescaled(
-        self, index: int, exact: Placed, wanted: int, name: str, *, checked: bool = False
-    ) -> Placed:
+    def _rescaled(self, index: int, exact: Placed, wanted: int, name: str, *, checked: bool = False) -> Placed:
         """Quotient with `wanted` fraction bits, range-checked unless a later lookup does so."""
         wide, shift = self.precision.wide, exact.fraction - wanted
         line = self.step.lines[index]
@@ -238,49 +233,34 @@ class Lowering:
         return Placed(quotient, wanted, wide)
 
     def gate(self, index: int) -> tuple[Placed, Placed]:
-        """(rectified value, gate) of a node, from one zkReLU tuple."""
-        base = origin(self.step, index)
-        if base != index:
-            return self._moved_gate(index)
+        """(rectified value, gate) of a node, from one zkReLU tuple for all its rearrangements."""
         if index not in self._gates:
-            value = self.value(index)
-            wide, limit = self.precision.wide, self.precision.limit
-            name = self._unique(f"{self._layer(index)}/activation")
-            self.lookup_lines[name] = self.step.lines[index]
-            output, gate = self.builder.relu(
-                value.node, lo=-wide, hi=wide - 1, limit=limit, name=name
-            )
-            self._gates[index] = (Placed(output, value.fraction, limit), Placed(gate, 0, 1))
+            node = self.step.nodes[index]
+            if isinstance(node, Axes) and is_rearranged(self.step, index):
+                own = self.step.nodes[node.node].shape
+                pair = [self._axes(part, own, node.source, node.shape) for part in self.gate(node.node)]
+                self._gates[index] = (pair[0], pair[1])
+            else:
+                self._gates[index] = self._activation(index)
         return self._gates[index]
 
-    def _moved_gate(self, index: int) -> tuple[Placed, Placed]:
-        node = self.step.nodes[index]
-        if isinstance(node, Axes):
-            own = self.step.nodes[node.node].shape
-            pair = self.gate(node.node)
-            output, gate = (self._axes(part, own, node.source, node.shape) for part in pair)
-            return output, gate
-        if index not in self._gates:  # the rectifier of a negated value
-            inner = self.value(node.terms[0][1])  # type: ignore[union-attr]
-            negated = self.builder.combine((-1, inner.node))
-            wide, limit = self.precision.wide, self.precision.limit
-            name = self._unique(f"{self._layer(index)}/activation")
-            self.lookup_lines[name] = self.step.lines[index]
-            output, gate = self.builder.relu(negated, lo=-wide, hi=wide, limit=limit, name=name)
-            self._gates[index] = (Placed(output, inner.fraction, limit), Placed(gate, 0, 1))
-        return self._gates[index]
+    def _activation(self, index: int) -> tuple[Placed, Placed]:
+        value = self.value(index)
+        wide, limit = self.precision.wide, self.precision.limit
+        name = self._unique(f"{self._layer(index)}/activation")
+        self.lookup_lines[name] = self.step.lines[index]
+        output, gate = self.builder.relu(value.node, lo=-wide, hi=wide - 1, limit=limit, name=name)
+        return Placed(output, value.fraction, limit), Placed(gate, 0, 1)
 
     def _gated(self, node: Gated) -> Placed:
-        _, gate = self.gate(node.gate)
+        gate = self.gate(node.gate)[1]
         if isinstance(self.step.nodes[node.node], Uniform):
             return gate
         value = self.value(node.node)
         wide, limit = self.precision.wide, self.precision.limit
-        name = self._unique(f"{self._layer(node.gate)}/gated")
+        name = self._unique(f"{self._layer(node.gate)}/gradient", "/gated")
         self.lookup_lines[name] = self.step.lines[node.node]
-        output = self.builder.gated(
-            value.node, gate.node, lo=-wide, hi=wide - 1, limit=limit, name=name
-        )
+        output = self.builder.gated(value.node, gate.node, lo=-wide, hi=wide - 1, limit=limit, name=name)
         return Placed(output, value.fraction, limit)
 
     # Names
@@ -318,12 +298,13 @@ class Lowering:
             seen |= set(inner)
         return "data"
 
-    def _unique(self, name: str) -> str:
+    def _unique(self, name: str, suffix: str = "") -> str:
+        """`name`, numbered if a tensor of this name and suffix exists."""
         candidate, count = name, 1
-        while candidate in self._names:
+        while candidate + suffix in self._names:
             count += 1
             candidate = f"{name}#{count}"
-        self._names.add(candidate)
+        self._names.add(candidate + suffix)
         return candidate
 
 

@@ -38,9 +38,7 @@ class Fold:
 
 def choose_fold(step: Step, roles: Roles) -> Fold | None:
     """The fold that serves most leaves, or None where no leaf needs one or no node serves."""
-    needy = {
-        name for name, change in step.changes.items() if not is_short(change.factor, FREE_BITS)
-    }
+    needy = {name for name, change in step.changes.items() if not is_short(change.factor, FREE_BITS)}
     best: tuple[int, int, Fraction, frozenset[str]] | None = None
     for node, leaves in roles.losses.items():
         served: dict[Fraction, int] = {}

@@ -231,9 +231,7 @@ class StepGraph:
             kept = [axis for axis in source if axis != -1]
             labels = tuple(inner.out_labels[axis] for axis in kept)
             sizes = tuple(inner.shape[axis] for axis in kept)
-            node = self.add(
-                Product(sizes, inner.left, inner.right, inner.left_labels, inner.right_labels, labels)
-            )
+            node = self.add(Product(sizes, inner.left, inner.right, inner.left_labels, inner.right_labels, labels))
             position = iter(range(len(kept)))
             source = tuple(-1 if axis == -1 else next(position) for axis in source)
             if source == tuple(range(len(kept))):
@@ -245,15 +243,10 @@ class StepGraph:
         own, shape = self.shape(node), tuple(shape)
         if own == shape:
             return node
-        source = tuple(
-            axis if have == want else -1
-            for axis, (have, want) in enumerate(zip(own, shape, strict=True))
-        )
+        source = tuple(axis if have == want else -1 for axis, (have, want) in enumerate(zip(own, shape, strict=True)))
         return self.axes(node, source, shape)
 
-    def product(
-        self, left: int, right: int, labels: tuple[Sequence[int], Sequence[int], Sequence[int]]
-    ) -> int:
+    def product(self, left: int, right: int, labels: tuple[Sequence[int], Sequence[int], Sequence[int]]) -> int:
         """Contraction of two nodes; `labels` are those of left, right and output."""
         (a, left), (b, right) = self.factored(left), self.factored(right)
         left_labels, right_labels, out = (tuple(part) for part in labels)
@@ -276,9 +269,7 @@ class StepGraph:
         node = Product(tuple(sizes[label] for label in out), left, right, *renamed)
         return self.scaled(a * b, self.add(node))
 
-    def _unwrapped(
-        self, node: int, labels: tuple[int, ...], others: tuple[int, ...]
-    ) -> tuple[int, tuple[int, ...]]:
+    def _unwrapped(self, node: int, labels: tuple[int, ...], others: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         """The operand of a product without a transpose or broadcast that labels can express."""
         inner = self.nodes[node]
         if not isinstance(inner, Axes):
@@ -318,9 +309,7 @@ class StepGraph:
         found = self.nodes[inner]
         if not factor:
             return self.uniform(self.shape(node), 0)
-        if (isinstance(found, Gated) and found.gate == gate) or (
-            isinstance(found, Relu) and found.node == gate
-        ):
+        if (isinstance(found, Gated) and found.gate == gate) or (isinstance(found, Relu) and found.node == gate):
             return self.scaled(factor, inner)
         return self.scaled(factor, self.add(Gated(self.shape(node), gate, inner)))
 

@@ -34,11 +34,13 @@ from zkjax.frontend.values import Counter, Real, Value, Values
 class Reading:
     """A step and the roles of its leaves.
 
-    `counters` gives the increment per step of every integer leaf of the state. `has_aux` says
+    `program` is the traced step, from all leaves of state and batch to the new float leaves of the
+    state. `counters` gives the increment per step of every other leaf of the state. `has_aux` says
     whether the user's step returns (state, aux) rather than the state alone.
     """
 
     step: Step
+    program: Trace
     state: Tree
     batch: Tree
     counters: dict[str, int]
@@ -93,9 +95,9 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
     changes = {}
     rates = dict(zip([leaf.name for leaf in weights], _rates(program), strict=True))
     for leaf, atom in zip(weights, program.outputs, strict=True):
-        after = reader.output(atom, leaf)
-        if after is not None:
-            change = _change(graph, leaf, inputs["state"][leaf.name], after, problems)
+        updated = reader.output(atom, leaf)
+        if updated is not None:
+            change = _change(graph, leaf, inputs["state"][leaf.name], updated, problems)
             if change is not None:
                 factor, node = graph.factored(change)
                 changes[leaf.name] = Change(factor, node, rates[leaf.name])
@@ -104,7 +106,7 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
     step = _step(graph, inputs["state"], changes, rows, tuple(reader.values.notes))
     if not step.data:
         raise UserError("no leaf of the batch influences the new state: there is nothing to train on")
-    return Reading(step, state_tree, batch_tree, counters, has_aux)
+    return Reading(step, program, state_tree, batch_tree, counters, has_aux)
 
 
 class _Reader:
@@ -167,9 +169,9 @@ def _returned(shapes: Any, state: Tree) -> bool:
     """Whether the step returns (state, aux); refused if it returns no state."""
     if jax.tree_util.tree_structure(shapes) == state.structure:
         return False
-    if isinstance(shapes, tuple) and shapes:
-        if jax.tree_util.tree_structure(shapes[0]) == state.structure:
-            return True
+    aux = isinstance(shapes, tuple) and len(shapes) == 2
+    if aux and jax.tree_util.tree_structure(shapes[0]) == state.structure:
+        return True
     raise UserError(
         "the training step must return the new state, or (state, aux), with the same tree "
         f"structure as the state it takes; it takes {state.structure} and returns "
@@ -199,14 +201,11 @@ def _no_counter(leaf: Leaf) -> Problem:
     return Problem(
         f"the state leaf {leaf.name!r} of type {leaf.dtype}, which is neither a weight nor a counter",
         "the training step",
-        "keep integer leaves as they are or add a constant to them; random keys in the state are "
-        "not supported yet",
+        "keep integer leaves as they are or add a constant to them; random keys in the state are not supported yet",
     )
 
 
-def _change(
-    graph: StepGraph, leaf: Leaf, before: int, after: int, problems: list[Problem]
-) -> int | None:
+def _change(graph: StepGraph, leaf: Leaf, before: int, after: int, problems: list[Problem]) -> int | None:
     """after - before, or None if it is zero; refused unless it is computed from the batch alone."""
     terms = graph.flat_terms(after)
     own = terms.pop(before, Fraction(0))
@@ -249,7 +248,7 @@ def _rates(program: Trace) -> list[Fraction | None]:
             variables = [a for a in equation.inputs if isinstance(a, Variable)]
             if equation.name in ("mul", "div") and len(numbers) == 1 and numbers[0] is not None:
                 number = Fraction(float(numbers[0]))
-                if not number or equation.inputs[0] is not variables[0] and equation.name == "div":
+                if not number or (equation.name == "div" and equation.inputs[0] is not variables[0]):
                     return None
                 total = total * number if equation.name == "mul" else total / number
             elif equation.name not in ("neg", "convert_element_type"):
@@ -279,9 +278,7 @@ def _step(
         lines=tuple(graph.lines[index] for index in order),
         state={name: number[index] for name, index in state.items()},
         data=data,
-        changes={
-            name: replace(change, node=number[change.node]) for name, change in changes.items()
-        },
+        changes={name: replace(change, node=number[change.node]) for name, change in changes.items()},
         batch=batch,
         notes=notes,
     )

@@ -50,9 +50,7 @@ def named_leaves(tree: Any, what: str) -> Tree:
         name = jax.tree_util.keystr(path, simple=True, separator="/") or what
         if not hasattr(value, "dtype"):
             if not isinstance(value, bool | int | float | np.ndarray):
-                raise UserError(
-                    f"{what} leaf {name!r} is a {type(value).__name__}, not an array or a number"
-                )
+                raise UserError(f"{what} leaf {name!r} is a {type(value).__name__}, not an array or a number")
             value = jnp.asarray(value)
         leaves.append(Leaf(name, index, tuple(value.shape), value.dtype))
     if len({leaf.name for leaf in leaves}) != len(leaves):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -114,17 +116,16 @@ def live(program: Trace, outputs: Sequence[Atom]) -> Trace:
 class _Flattener:
     equations: list[Equation] = field(default_factory=list)
 
-    def inline(
-        self, jaxpr: core.Jaxpr, consts: Sequence[Any], inputs: Sequence[Atom], line: str = ""
-    ) -> list[Atom]:
+    def inline(self, jaxpr: core.Jaxpr, consts: Sequence[Any], inputs: Sequence[Atom], line: str = "") -> list[Atom]:
         """Outputs of `jaxpr`; `line` is where it is called, for equations that know none."""
-        known: dict[core.Var, Atom] = dict(zip(jaxpr.invars, inputs, strict=True))
+        known: dict[Any, Atom] = dict(zip(jaxpr.invars, inputs, strict=True))
         for var, value in zip(jaxpr.constvars, consts, strict=True):
             known[var] = _closed_over(value)
 
         def read(atom: Any) -> Atom:
             if isinstance(atom, core.Literal):
-                return Constant(np.asarray(atom.val, dtype=atom.aval.dtype))
+                dtype = atom.aval.dtype  # type: ignore[attr-defined]
+                return Constant(np.asarray(atom.val, dtype=dtype))
             return known[atom]
 
         for equation in jaxpr.eqns:
@@ -135,18 +136,33 @@ class _Flattener:
                 open_jaxpr = getattr(inner, "jaxpr", inner)
                 results = self.inline(open_jaxpr, getattr(inner, "consts", ()), arguments, here)
             else:
-                results = [_variable(var.aval) for var in equation.outvars]
+                made = tuple(_variable(var.aval) for var in equation.outvars)
+                results = list(made)
                 self.equations.append(
                     Equation(
                         equation.primitive,
                         equation.params,
                         tuple(arguments),
-                        tuple(results),
+                        made,
                         here or "a line that JAX does not know",
                     )
                 )
             known.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
+
+
+def run(program: Trace, inputs: Sequence[Any]) -> list[Any]:
+    """The outputs of `program` on arrays, by the primitives themselves."""
+    values: dict[Atom, Any] = dict(zip(program.inputs, inputs, strict=True))
+
+    def read(atom: Atom) -> Any:
+        return atom.value if isinstance(atom, Constant) else values[atom]
+
+    for equation in program.equations:
+        results = equation.primitive.bind(*map(read, equation.inputs), **equation.params)
+        several = results if equation.primitive.multiple_results else [results]
+        values.update(zip(equation.outputs, several, strict=True))
+    return [read(atom) for atom in program.outputs]
 
 
 def _variable(aval: Any) -> Variable:
@@ -171,7 +187,7 @@ def source_line(info: Any) -> str:
         return ""
 
     def shown(frame: Any) -> str:
-        name = frame.file_name.rpartition("site-packages/")[2]
+        name = frame.file_name.rpartition("site-packages/")[2].removeprefix(f"{Path.cwd()}/")
         return f"{name}:{frame.start_line} ({frame.function_name})"
 
     if not own or own[0] is frames[0]:
@@ -188,9 +204,7 @@ def _folded(program: Trace) -> Trace:
     equations = []
     for equation in program.equations:
         inputs = tuple(read(atom) for atom in equation.inputs)
-        equation = Equation(
-            equation.primitive, equation.params, inputs, equation.outputs, equation.line
-        )
+        equation = Equation(equation.primitive, equation.params, inputs, equation.outputs, equation.line)
         values = _evaluated(equation)
         if values is None:
             equations.append(equation)
@@ -215,16 +229,15 @@ def _evaluated(equation: Equation) -> list[np.ndarray] | None:
     if not all(isinstance(atom, Constant) for atom in equation.inputs):
         return None
     shape = equation.outputs[0].shape
-    uniform = [atom.uniform() for atom in equation.inputs]  # type: ignore[union-attr]
-    if all(value is not None for value in uniform) and equation.inputs:
+    found = [atom.uniform() for atom in equation.inputs]  # type: ignore[union-attr]
+    uniform = [value for value in found if value is not None]
+    if uniform and len(uniform) == len(found):
         if equation.name in _RESHAPING:
             return [np.broadcast_to(uniform[0], shape)]
         if equation.name in _ELEMENTWISE:
             result = np.asarray(equation.primitive.bind(*uniform, **equation.params))
             return [np.broadcast_to(result, shape)]
-    if max([var.shape and int(np.prod(var.shape)) or 1 for var in equation.outputs]) > (
-        MAX_FOLDED_ELEMENTS
-    ):
+    if max(prod(var.shape) for var in equation.outputs) > MAX_FOLDED_ELEMENTS:
         return None
     if equation.name.startswith(("random_", "threefry")):
         return None

@@ -13,9 +13,7 @@ from zkjax.fixedpoint.step import StepGraph
 from zkjax.frontend.trace import Constant
 from zkjax.frontend.unsupported import Refused
 
-TIE_NOTE = (
-    "a derivative at exactly zero counts as the one to the left of zero (JAX may take another value there)"
-)
+TIE_NOTE = "a derivative at exactly zero counts as the one to the left of zero (JAX may take another value there)"
 
 
 @dataclass(frozen=True)
@@ -104,9 +102,7 @@ class Values:
         if sign.zero != sign.negative:
             self.note(TIE_NOTE)
         gated = self.graph.gated(sign.node, node)
-        return self.graph.linear(
-            [(sign.negative, node), (sign.positive - sign.negative, gated)]
-        )
+        return self.graph.linear([(sign.negative, node), (sign.positive - sign.negative, gated)])
 
     def stretched(self, value: Value, shape: Sequence[int]) -> Value:
         """A scalar, or a tensor with axes of size one, broadcast to `shape`."""
@@ -131,9 +127,7 @@ class Values:
     def sign_of(self, node: int, negative: int, zero: int, positive: int) -> Sign:
         """The function of the sign of `node`, with positive factors dropped."""
         factor, inner = self.graph.factored(node)
-        return _signed(
-            factor, inner, Sign(inner, Fraction(negative), Fraction(zero), Fraction(positive))
-        )
+        return _signed(factor, inner, Sign(inner, Fraction(negative), Fraction(zero), Fraction(positive)))
 
 
 def _signed(factor: Fraction, node: int, value: Sign) -> Sign:

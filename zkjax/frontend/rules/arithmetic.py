@@ -88,9 +88,7 @@ def _neg(values: Values, equation: Equation, inputs: list[Value]) -> Value:
 
 def _power(values: Values, value: Value, exponent: Fraction) -> Value:
     if exponent.denominator != 1 or not 0 <= exponent <= MAX_POWER:
-        raise Refused(
-            f"a power with exponent {exponent}", f"use whole exponents from 0 to {MAX_POWER}"
-        )
+        raise Refused(f"a power with exponent {exponent}", f"use whole exponents from 0 to {MAX_POWER}")
     count = int(exponent)
     if isinstance(value, Sign):
         return value.mapped(lambda v: v**count)

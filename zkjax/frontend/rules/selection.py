@@ -52,9 +52,7 @@ def _equality(equal: int) -> Rule:
             scale, x = graph.factored(inner.node)
             if base == x and rest == -factor * scale:  # x == relu(x)
                 return values.sign_of(inner.node, 1 - equal, equal, equal)
-        raise Refused(
-            "a test for equality", "compare outside of the step, and pass the result in the batch"
-        )
+        raise Refused("a test for equality", "compare outside of the step, and pass the result in the batch")
 
     return rule
 

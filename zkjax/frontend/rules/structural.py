@@ -10,7 +10,7 @@ from zkjax.fixedpoint.step import DataLeaf, Linear, StepGraph, Uniform
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
 from zkjax.frontend.unsupported import Refused
-from zkjax.frontend.values import Sign, Value, Values
+from zkjax.frontend.values import Value, Values
 
 
 def _transpose(values: Values, equation: Equation, inputs: list[Value]) -> Value:
@@ -67,10 +67,8 @@ def _unchanged(values: Values, equation: Equation, inputs: list[Value]) -> Value
 def _convert_element_type(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     old, new = equation.inputs[0].dtype, equation.outputs[0].dtype
     exact = jnp.issubdtype(new, jnp.floating) or not jnp.issubdtype(old, jnp.floating)
-    if not exact or (new == bool and not isinstance(inputs[0], Sign)):
-        raise Refused(
-            f"a conversion from {old} to {new}", "convert inputs before they enter the step"
-        )
+    if not exact or (new.kind == "b" and old.kind != "b"):
+        raise Refused(f"a conversion from {old} to {new}", "convert inputs before they enter the step")
     return inputs[0]
 
 
