@@ -6,6 +6,8 @@ table, which `Table.is_legal` guarantees). That no value wraps around is checked
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
 from math import prod
 
 from zkjax.statement.circuit import (
@@ -14,6 +16,7 @@ from zkjax.statement.circuit import (
     MAX_COMMITTED_ELEMENTS,
     MAX_DIMENSION,
     MAX_ELEMENTS,
+    MAX_LOOKUP_ENTRIES,
     MAX_NODES,
     MAX_STEPS,
     ORACLES,
@@ -41,9 +44,7 @@ def check_circuit(circuit: Circuit) -> None:
     _require(len(circuit.nodes) <= MAX_NODES, "too many nodes", len(circuit.nodes))
     for index, node in enumerate(circuit.nodes):
         _check_node(circuit, index, node)
-    elements = sum(
-        prod(1 << (size - 1).bit_length() for size in circuit.nodes[index].shape) for index in circuit.committed()
-    )
+    elements = sum(_padded_size(circuit.nodes[index].shape) for index in circuit.committed())
     _require(elements <= MAX_COMMITTED_ELEMENTS, "too many committed elements", elements)
     names = [(circuit.nodes[index].oracle, circuit.nodes[index].name) for index in circuit.committed()]  # type: ignore[union-attr]
     _require(len(set(names)) == len(names), "two committed tensors share a name", names)
@@ -56,9 +57,12 @@ def check_circuit(circuit: Circuit) -> None:
     _require(1 <= len(circuit.lookups) <= MAX_NODES, "number of lookups out of range", len(circuit.lookups))
     for lookup in circuit.lookups:
         _check_lookup(circuit, lookup)
+    entries = sum(_padded_size(circuit.nodes[lookup.re].shape) for lookup in circuit.lookups)
+    _require(entries <= MAX_LOOKUP_ENTRIES, "too many lookups", entries)
     for index in circuit.zeros:
         _require(_is_int(index) and 0 <= index < len(circuit.nodes), "zero names no node", index)
-    _require(all(isinstance(remark, str) for remark in circuit.remarks), "a remark is no text", circuit.remarks)
+    for remark in circuit.remarks:
+        _require(isinstance(remark, str) and remark.isprintable(), "a remark is no printable text", remark)
 
 
 def _require(condition: bool, rule: str, got: object) -> None:
@@ -67,45 +71,72 @@ def _require(condition: bool, rule: str, got: object) -> None:
         raise CircuitError(f"illegal circuit: {rule}: {text if len(text) < 200 else text[:200] + '...'}")
 
 
+def _padded_size(shape: tuple[int, ...]) -> int:
+    return prod(1 << (size - 1).bit_length() for size in shape)
+
+
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _check_shape(where: str, shape: object) -> None:
-    legal = (
-        isinstance(shape, tuple)
-        and len(shape) <= MAX_AXES
-        and all(_is_int(size) and 1 <= size <= MAX_DIMENSION for size in shape)
-        and prod(shape) <= MAX_ELEMENTS
-    )
+def _is_int_tuple(value: object) -> bool:
+    return isinstance(value, tuple) and all(_is_int(entry) for entry in value)
+
+
+def _is_name(text: str) -> bool:
+    """Short and printable: names are shown to people, whoever chose them."""
+    return 0 < len(text) <= 256 and text.isprintable()
+
+
+# What the annotations of the circuit's dataclasses mean.
+_TYPES: dict[str, Callable[[object], bool]] = {
+    "int": _is_int,
+    "str": lambda value: isinstance(value, str),
+    "tuple[int, ...]": _is_int_tuple,
+    "tuple[tuple[int, int], ...]": lambda value: (
+        isinstance(value, tuple) and all(_is_int_tuple(entry) and len(entry) == 2 for entry in value)
+    ),
+}
+
+
+def _check_types(where: str, value: Node | Table | Lookup) -> None:
+    """Every field holds what its annotation says, so that no later rule can stumble."""
+    for field in fields(value):
+        content = getattr(value, field.name)
+        _require(_TYPES[str(field.type)](content), f"{where} has a {field.name} of another type", content)
+
+
+def _check_shape(where: str, shape: tuple[int, ...]) -> None:
+    legal = len(shape) <= MAX_AXES and all(1 <= size <= MAX_DIMENSION for size in shape) and prod(shape) <= MAX_ELEMENTS
     _require(legal, f"{where} has an illegal shape", shape)
 
 
 def _check_node(circuit: Circuit, index: int, node: Node) -> None:
     where = f"node {index} ({type(node).__name__})"
+    _check_types(where, node)
     _check_shape(where, node.shape)
     for operand in operands(node):
-        _require(_is_int(operand) and 0 <= operand < index, f"{where} reads a later node", operand)
+        _require(0 <= operand < index, f"{where} reads a later node", operand)
     shapes = [circuit.nodes[operand].shape for operand in operands(node)]
     match node:
         case Committed(shape=shape, oracle=oracle, name=name, fraction_bits=bits):
             _require(oracle in ORACLES, f"{where} names no oracle", oracle)
-            _require(isinstance(name, str) and 0 < len(name) <= 256, f"{where} has no name", name)
-            _require(_is_int(bits) and -64 <= bits <= 64, f"{where} has illegal fraction bits", bits)
+            _require(_is_name(name), f"{where} has no name", name)
+            _require(-64 <= bits <= 64, f"{where} has illegal fraction bits", bits)
             if oracle == "data":
                 _require(shape[:1] == (circuit.rows,), f"{where} has another number of rows", shape)
         case Constant(value=value):
-            _require(_is_int(value) and abs(value) < MAX_COEFFICIENT, f"{where} is too large", value)
+            _require(abs(value) < MAX_COEFFICIENT, f"{where} is too large", value)
         case Combine(shape=shape, terms=terms):
             _require(len(terms) >= 1, f"{where} has no terms", terms)
             coefficients = [coefficient for coefficient, _ in terms]
-            legal = all(_is_int(c) and 0 < abs(c) < MAX_COEFFICIENT for c in coefficients)
+            legal = all(0 < abs(c) < MAX_COEFFICIENT for c in coefficients)
             _require(legal, f"{where} has an illegal coefficient", coefficients)
             _require(all(other == shape for other in shapes), f"{where} mixes shapes", (shape, *shapes))
         case Axes(shape=shape, source=source):
             _require(len(source) == len(shape), f"{where} maps another number of axes", source)
             used = [axis for axis in source if axis != -1]
-            legal = all(_is_int(axis) and 0 <= axis < len(shapes[0]) for axis in used) and len(set(used)) == len(used)
+            legal = all(0 <= axis < len(shapes[0]) for axis in used) and len(set(used)) == len(used)
             _require(legal, f"{where} has an illegal axis map", source)
             kept = all(axis == -1 or shapes[0][axis] == size for axis, size in zip(source, shape, strict=True))
             _require(kept, f"{where} changes the size of an axis", (shape, shapes[0], source))
@@ -129,7 +160,7 @@ def _check_contract(where: str, node: Contract, left_shape: tuple[int, ...], rig
         (node.out_labels, node.shape),
     )
     for labels, shape in groups:
-        legal = len(labels) == len(shape) and len(set(labels)) == len(labels) and all(_is_int(x) for x in labels)
+        legal = len(labels) == len(shape) and len(set(labels)) == len(labels)
         _require(legal, f"{where} labels its axes wrongly", (labels, shape))
         for label, size in zip(labels, shape, strict=True):
             _require(sizes.setdefault(label, size) == size, f"{where} gives one label two sizes", (labels, shape))
@@ -149,16 +180,17 @@ def _check_state(circuit: Circuit) -> None:
 
 
 def _check_table(table: Table) -> None:
-    legal = isinstance(table.kind, str) and all(_is_int(x) for x in (table.lo, table.hi, table.limit))
-    _require(legal and table.is_legal(), "illegal table", table)
+    _check_types("a table", table)
+    _require(table.is_legal(), "illegal table", table)
 
 
 def _check_lookup(circuit: Circuit, lookup: Lookup) -> None:
+    _check_types("a lookup", lookup)
     where = f"lookup {lookup.name!r}"
-    _require(isinstance(lookup.name, str) and 0 < len(lookup.name) <= 256, "lookup without a name", lookup.name)
-    _require(_is_int(lookup.table) and 0 <= lookup.table < len(circuit.tables), f"{where} names no table", lookup.table)
+    _require(_is_name(lookup.name), "lookup without a name", lookup.name)
+    _require(0 <= lookup.table < len(circuit.tables), f"{where} names no table", lookup.table)
     named = (lookup.re, lookup.im, lookup.second)
-    legal = all(_is_int(x) and -1 <= x < len(circuit.nodes) for x in named)
+    legal = all(-1 <= x < len(circuit.nodes) for x in named)
     _require(legal, f"{where} names no node", named)
     expected = 1 if circuit.tables[lookup.table].arity == 1 else 3
     present = tuple(index for index in named if index >= 0)

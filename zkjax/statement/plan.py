@@ -14,6 +14,8 @@ from zkjax.statement.layout import Layout, axis_bits, choose_log_message, lay_ou
 from zkjax.statement.parameters import MIN_LOOKUP_ROW_BITS, Code
 
 MAX_CLAIM_WORK = 1 << 25
+# What a claim costs beside its vectors, in entries of a vector.
+CLAIM_OVERHEAD = 1 << 8
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Plan:
         """
         work = 0
         for count, node in zip(self.claim_counts, self.circuit.nodes, strict=True):
-            work += count * (1 + sum(node.shape))
+            work += count * (CLAIM_OVERHEAD + sum(node.shape))
         if work > MAX_CLAIM_WORK:
             raise CircuitError(
                 "claims of the circuit are too many to verify", expected=f"<= {MAX_CLAIM_WORK}", got=work

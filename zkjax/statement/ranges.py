@@ -30,6 +30,7 @@ from zkjax.statement.circuit import (
 )
 
 Interval = tuple[int, int]
+# Every interval contains zero, so an end that has reached this size never comes back below it.
 UNBOUNDED: Interval = (-(1 << 256), 1 << 256)
 
 
@@ -61,7 +62,8 @@ def check_ranges(circuit: Circuit) -> list[Interval]:
                 summed = prod(size for axis, size in enumerate(shape) if axis not in source)
                 interval = _sum_of(summed, intervals[operand])
             case Rows(node=operand):
-                interval = facts.get(index, intervals[operand])
+                # A bounded data tensor is one integer tensor, also where its rows are read.
+                interval = intervals[operand] if operand in facts else facts.get(index, UNBOUNDED)
             case Before(node=operand, shape=shape):
                 low, high = _sum_of(shape[0] - 1, intervals[operand])
                 interval = (min(low, 0), max(high, 0))
@@ -70,7 +72,7 @@ def check_ranges(circuit: Circuit) -> list[Interval]:
                 sizes |= dict(zip(node.right_labels, circuit.nodes[node.right].shape, strict=True))
                 summed = prod(size for label, size in sizes.items() if label not in node.out_labels)
                 interval = _sum_of(summed, _times(intervals[node.left], intervals[node.right]))
-        intervals.append(interval)
+        intervals.append((max(interval[0], UNBOUNDED[0]), min(interval[1], UNBOUNDED[1])))
     for lookup in circuit.lookups:
         table = circuit.tables[lookup.table]
         for index, (low, high) in zip(lookup.coordinates, table.coordinate_ranges(), strict=True):

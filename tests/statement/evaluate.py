@@ -1,0 +1,38 @@
+"""The meaning of a circuit in a few lines: tensors of Python integers, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Committed, Constant, Contract, Rows
+
+
+def evaluate(circuit: Circuit, committed: Mapping[int, np.ndarray], schedule: np.ndarray) -> list[np.ndarray]:
+    """The value of every node, as arrays of Python integers."""
+    values: list[np.ndarray] = []
+    for index, node in enumerate(circuit.nodes):
+        match node:
+            case Committed():
+                value = committed[index]
+            case Constant(value=constant):
+                value = np.full(node.shape, constant, object)
+            case Combine(terms=terms):
+                value = sum(coefficient * values[operand] for coefficient, operand in terms)
+            case Axes(node=operand, source=source):
+                summed = tuple(axis for axis in range(values[operand].ndim) if axis not in source)
+                value = np.asarray(values[operand].sum(axis=summed), object)
+                order = [axis for axis in source if axis >= 0]
+                value = value.transpose([sorted(order).index(axis) for axis in order])
+                value = np.expand_dims(value, tuple(j for j, axis in enumerate(source) if axis < 0))
+            case Rows(node=operand):
+                value = values[operand][schedule]
+            case Before(node=operand):
+                value = np.cumsum(values[operand], axis=0) - values[operand]
+            case Contract():
+                value = np.einsum(
+                    values[node.left], node.left_labels, values[node.right], node.right_labels, node.out_labels
+                )
+        values.append(np.broadcast_to(np.asarray(value, object), node.shape))
+    return values

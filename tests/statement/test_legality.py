@@ -1,0 +1,267 @@
+"""Each legality rule has a circuit that breaks it, and no other rule."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.statement.circuits import (
+    AFTER,
+    DATA,
+    HALF,
+    PRODUCT,
+    QUOTIENT,
+    REMAINDER,
+    ROWS,
+    SPREAD,
+    STATE,
+    SUMS,
+    appended,
+    small,
+    with_lookup,
+    with_node,
+    with_table,
+)
+from zkjax.statement import legality
+from zkjax.statement.circuit import (
+    MAX_COMMITTED_ELEMENTS,
+    MAX_LOOKUP_ENTRIES,
+    MAX_NODES,
+    Axes,
+    Circuit,
+    CircuitError,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Lookup,
+    Rows,
+)
+from zkjax.statement.tables import Table
+
+
+def bare(*, oracle_of_data="data", oracle_of_state=("before", "after"), advice="advice") -> Circuit:
+    """Nothing in it depends on the numbers of steps, of batch rows and of data rows but one shape."""
+    before, after = oracle_of_state
+    nodes = (
+        Committed((3, 2), oracle_of_data, "x", 0),
+        Committed((2,), before, "w", 0),
+        Committed((2,), after, "w" if after == "after" else "v", 0),
+        Committed((2,), advice, "q", 0) if advice else Constant((2,), 1),
+    )
+    return Circuit(1, 1, 3, nodes, (Table("range", 0, 1, 0),), (Lookup(0, 1, -1, -1, "w"),), (), ())
+
+
+def test_the_circuits_that_the_cases_change_are_legal():
+    small().check()
+    bare().check()
+
+
+CASES = {
+    "no steps": (lambda c: replace(bare(), steps=0), "steps out of range"),
+    "too many steps": (lambda c: replace(bare(), steps=4097), "steps out of range"),
+    "steps of another type": (lambda c: replace(bare(), steps=True), "steps out of range"),
+    "no batch": (lambda c: replace(bare(), batch=0), "batch out of range"),
+    "huge batch": (lambda c: replace(bare(), batch=1 << 25), "batch out of range"),
+    "no rows": (lambda c: replace(bare(), rows=0), "rows out of range"),
+    "other rows": (lambda c: replace(c, rows=4), r"node 0 \(Committed\) has another number of rows"),
+    "nodes": (
+        lambda c: appended(c, *[Constant((), 0)] * (MAX_NODES - len(c.nodes) + 1)),
+        "too many nodes",
+    ),
+    "shape as list": (lambda c: with_node(c, HALF, shape=[2, 2]), "has a shape of another type"),
+    "shape of floats": (lambda c: with_node(c, HALF, shape=(2.0, 2)), "has a shape of another type"),
+    "shape of booleans": (lambda c: appended(c, Constant((True,), 1)), "has a shape of another type"),
+    "empty axis": (lambda c: appended(c, Constant((0,), 1)), "has an illegal shape"),
+    "negative axis": (lambda c: appended(c, Constant((-2, -2), 1)), "has an illegal shape"),
+    "long axis": (lambda c: appended(c, Constant(((1 << 24) + 1,), 1)), "has an illegal shape"),
+    "many axes": (lambda c: appended(c, Constant((1,) * 9, 1)), "has an illegal shape"),
+    "many elements": (lambda c: appended(c, Constant((1 << 20, (1 << 20) + 1), 1)), "has an illegal shape"),
+    "operand later": (lambda c: with_node(c, SUMS, node=QUOTIENT), "reads a later node"),
+    "operand itself": (lambda c: with_node(c, SUMS, node=SUMS), "reads a later node"),
+    "operand negative": (lambda c: with_node(c, SUMS, node=-9), "reads a later node"),
+    "operand no integer": (lambda c: with_node(c, SUMS, node="4"), "has a node of another type"),
+    "oracle": (lambda c: with_node(c, QUOTIENT, oracle="nowhere"), "names no oracle"),
+    "oracle no text": (lambda c: with_node(c, QUOTIENT, oracle=("advice",)), "has a oracle of another type"),
+    "name empty": (lambda c: with_node(c, QUOTIENT, name=""), "has no name"),
+    "name long": (lambda c: with_node(c, QUOTIENT, name="x" * 257), "has no name"),
+    "name unprintable": (lambda c: with_node(c, QUOTIENT, name="\x1b[2J"), "has no name"),
+    "name no text": (lambda c: with_node(c, QUOTIENT, name=5), "has a name of another type"),
+    "fraction bits": (lambda c: with_node(c, QUOTIENT, fraction_bits=65), "illegal fraction bits"),
+    "fraction bits no integer": (lambda c: with_node(c, QUOTIENT, fraction_bits=0.5), "fraction_bits of another type"),
+    "constant": (lambda c: with_node(c, HALF, value=1 << 60), "is too large"),
+    "constant negative": (lambda c: with_node(c, HALF, value=-(1 << 60)), "is too large"),
+    "constant no integer": (lambda c: with_node(c, HALF, value=False), "has a value of another type"),
+    "no terms": (lambda c: with_node(c, REMAINDER, terms=()), "has no terms"),
+    "terms no pairs": (lambda c: with_node(c, REMAINDER, terms=(1, PRODUCT)), "has a terms of another type"),
+    "terms triples": (lambda c: with_node(c, REMAINDER, terms=((1, PRODUCT, 0),)), "has a terms of another type"),
+    "coefficient zero": (lambda c: with_node(c, REMAINDER, terms=((0, PRODUCT),)), "an illegal coefficient"),
+    "coefficient large": (lambda c: with_node(c, REMAINDER, terms=((1 << 60, PRODUCT),)), "an illegal coefficient"),
+    "coefficient true": (lambda c: with_node(c, REMAINDER, terms=((True, PRODUCT),)), "has a terms of another type"),
+    "terms of other shapes": (lambda c: appended(c, Combine((2, 2), ((1, PRODUCT), (1, ROWS)))), "mixes shapes"),
+    "axes too few": (lambda c: with_node(c, SPREAD, source=(0,)), "maps another number of axes"),
+    "axes repeated": (lambda c: appended(c, Axes((2, 2), STATE, (0, 0))), "has an illegal axis map"),
+    "axes out of range": (lambda c: appended(c, Axes((2,), SPREAD, (2,))), "has an illegal axis map"),
+    "axes below": (lambda c: appended(c, Axes((2,), SPREAD, (-2,))), "has an illegal axis map"),
+    "axes no integer": (lambda c: with_node(c, SPREAD, source=(-1.0, 0)), "has a source of another type"),
+    "axes resized": (lambda c: appended(c, Axes((3,), STATE, (0,))), "changes the size of an axis"),
+    "rows of state": (lambda c: appended(c, Rows((2, 2), STATE)), "reads no data tensor"),
+    "rows of a virtual": (
+        lambda c: appended(c, Combine((3, 2), ((1, DATA),)), replace(c.nodes[ROWS], node=13)),
+        "reads no data tensor",
+    ),
+    "rows of another shape": (lambda c: appended(c, replace(c.nodes[ROWS], shape=(2, 2))), "has another shape than"),
+    "before without steps": (
+        lambda c: appended(c, Constant((3,), 1), replace(c.nodes[SUMS], shape=(3,), node=13)),
+        "no axis of steps",
+    ),
+    "before of another shape": (lambda c: appended(c, replace(c.nodes[SUMS], shape=(2,))), "no axis of steps"),
+    "before of a scalar": (
+        lambda c: appended(c, Constant((), 1), replace(c.nodes[SUMS], shape=(), node=13)),
+        "no axis of steps",
+    ),
+    "labels too few": (lambda c: with_node(c, PRODUCT, left_labels=(0, 1)), "labels its axes wrongly"),
+    "labels repeated": (lambda c: with_node(c, PRODUCT, left_labels=(0, 0, 2)), "labels its axes wrongly"),
+    "labels no integers": (lambda c: with_node(c, PRODUCT, right_labels=(0, "2")), "right_labels of another type"),
+    "label of two sizes": (
+        lambda c: appended(c, Contract((3,), DATA, STATE, (0, 1), (0,), (0,))),
+        "gives one label two sizes",
+    ),
+    "output of another size": (
+        lambda c: appended(c, Contract((5,), STATE, STATE, (0,), (0,), (0,))),
+        "gives one label two sizes",
+    ),
+    "label out of nowhere": (
+        lambda c: appended(c, Contract((2, 7), STATE, STATE, (0,), (0,), (0, 1))),
+        "has a label out of nowhere",
+    ),
+    "committed elements": (
+        lambda c: appended(c, Committed((MAX_COMMITTED_ELEMENTS >> 20, 1 << 20), "advice", "large", 0)),
+        "too many committed elements",
+    ),
+    "padded committed elements": (
+        lambda c: appended(c, Committed(((1 << 11) + 1, 1 << 20), "advice", "large", 0)),
+        "too many committed elements",
+    ),
+    "names twice": (
+        lambda c: appended(c, Committed((2,), "advice", "quotient", 0)),
+        "two committed tensors share a name",
+    ),
+    "no advice": (lambda c: bare(advice=None), "no advice tensor"),
+    "state renamed": (lambda c: with_node(c, AFTER, name="v"), "state before and after differ"),
+    "state rescaled": (lambda c: with_node(c, AFTER, fraction_bits=1), "state before and after differ"),
+    "state reshaped": (
+        lambda c: appended(c, Committed((2, 1), "before", "v", 0), Committed((1, 2), "after", "v", 0)),
+        "state before and after differ",
+    ),
+    "state lost": (lambda c: with_node(c, AFTER, oracle="advice"), "state before and after differ"),
+    "no state": (lambda c: bare(oracle_of_state=("advice", "advice")), "no state"),
+    "no data": (lambda c: bare(oracle_of_data="advice"), "no data"),
+    "tables": (
+        lambda c: replace(c, tables=c.tables + tuple(Table("range", -i, 3, 0) for i in range(5, 259))),
+        "number of tables out of range",
+    ),
+    "table kind": (lambda c: replace(c, tables=(*c.tables, Table("sqrt", 0, 3, 0))), "illegal table"),
+    "table without zero": (lambda c: with_table(c, 0, lo=1), "illegal table"),
+    "table below zero": (lambda c: with_table(c, 0, lo=-5, hi=-1), "illegal table"),
+    "table too large": (lambda c: with_table(c, 0, hi=1 << 18), "illegal table"),
+    "range with a limit": (lambda c: with_table(c, 0, limit=1), "illegal table"),
+    "relu without a limit": (lambda c: with_table(c, 2, limit=0), "illegal table"),
+    "relu beyond its range": (lambda c: with_table(c, 2, limit=512), "illegal table"),
+    "gated too large": (
+        lambda c: replace(c, tables=(*c.tables, Table("gated", -(1 << 17), 1 << 17, 5))),
+        "illegal table",
+    ),
+    "table kind no text": (lambda c: with_table(c, 0, kind=0), "has a kind of another type"),
+    "table bound no integer": (lambda c: with_table(c, 0, lo=0.0), "has a lo of another type"),
+    "table twice": (lambda c: replace(c, tables=c.tables + c.tables[:1]), "a table occurs twice"),
+    "no lookups": (lambda c: replace(c, lookups=()), "number of lookups out of range"),
+    "lookups": (lambda c: replace(c, lookups=c.lookups * 13200), "number of lookups out of range"),
+    "lookup name": (lambda c: with_lookup(c, 0, name=""), "lookup without a name"),
+    "lookup name unprintable": (lambda c: with_lookup(c, 0, name="a\nb"), "lookup without a name"),
+    "lookup name no text": (lambda c: with_lookup(c, 0, name=None), "has a name of another type"),
+    "lookup table": (lambda c: with_lookup(c, 0, table=3), "names no table"),
+    "lookup table negative": (lambda c: with_lookup(c, 0, table=-1), "names no table"),
+    "lookup node": (lambda c: with_lookup(c, 0, re=13), "names no node"),
+    "lookup node below": (lambda c: with_lookup(c, 0, im=-2), "names no node"),
+    "lookup node no integer": (lambda c: with_lookup(c, 0, re=2.0), "has a re of another type"),
+    "range of three": (lambda c: with_lookup(c, 2, im=QUOTIENT, second=QUOTIENT), "has another arity"),
+    "relu of one": (lambda c: with_lookup(c, 3, im=-1, second=-1), "has another arity"),
+    "relu of two": (lambda c: with_lookup(c, 3, second=-1), "has another arity"),
+    "range of the second": (lambda c: with_lookup(c, 2, re=-1, second=QUOTIENT), "has another arity"),
+    "lookup of other shapes": (lambda c: with_lookup(c, 3, im=ROWS), "mixes shapes"),
+    "lookup entries": (
+        lambda c: appended(
+            c, Constant((MAX_LOOKUP_ENTRIES >> 20, 1 << 20), 0), lookups=(Lookup(0, 13, -1, -1, "many"),)
+        ),
+        "too many lookups",
+    ),
+    "padded lookup entries": (
+        lambda c: appended(c, Constant(((1 << 11) + 1, 1 << 20), 0), lookups=(Lookup(0, 13, -1, -1, "many"),)),
+        "too many lookups",
+    ),
+    "zero": (lambda c: replace(c, zeros=(13,)), "zero names no node"),
+    "zero negative": (lambda c: replace(c, zeros=(-1,)), "zero names no node"),
+    "zero no integer": (lambda c: replace(c, zeros=("12",)), "zero names no node"),
+    "remark": (lambda c: replace(c, remarks=(5,)), "a remark is no printable text"),
+    "remark unprintable": (lambda c: replace(c, remarks=("\ud800",)), "a remark is no printable text"),
+}
+
+
+@pytest.mark.parametrize(("change", "rule"), CASES.values(), ids=CASES)
+def test_a_broken_rule_is_named(change, rule):
+    with pytest.raises(CircuitError, match=rule):
+        change(small()).check()
+
+
+class _Stopped(Exception):
+    """The rules cannot go on after the one that was broken."""
+
+
+# Rules without which the next ones have no meaning: there the check may only stop.
+BASIC = (
+    "of another type",
+    "rows out of range",
+    "reads a later node",
+    "has an illegal axis map",
+    "maps another number of axes",
+    "labels its axes wrongly",
+    "names no table",
+    "names no node",
+)
+
+
+def recorded(monkeypatch, circuit: Circuit) -> tuple[set[str], list[str]]:
+    """(all rules that were checked, those that were broken), without what they are about."""
+    checked, broken = set(), []
+
+    def record(condition, text, got):
+        rule = re.sub(r"^(node \d+ \(\w+\)|lookup '[^']*') ", "", text).split(" (")[0]
+        checked.add(rule)
+        if not condition:
+            broken.append(rule)
+            if any(basic in rule for basic in BASIC):
+                raise _Stopped
+
+    monkeypatch.setattr(legality, "_require", record)
+    try:
+        legality.check_circuit(circuit)
+    except _Stopped:
+        pass
+    return checked, broken
+
+
+@pytest.mark.parametrize(("change", "rule"), CASES.values(), ids=CASES)
+def test_only_that_rule_is_broken(change, rule, monkeypatch):
+    """Otherwise a rule could be dropped and its case would still pass."""
+    _, broken = recorded(monkeypatch, change(small()))
+    assert len(broken) == 1, broken
+
+
+def test_every_rule_has_a_case(monkeypatch):
+    checked, _ = recorded(monkeypatch, small())
+    broken = {rule for change, _ in CASES.values() for rule in recorded(monkeypatch, change(small()))[1]}
+    assert len(broken) > 40
+    assert [rule for rule in checked - broken if "of another type" not in rule] == []
