@@ -11,6 +11,8 @@ circuit or another package of this project. In the order in which data flow:
     sumcheck_round  a round of the product sumcheck, fold and next sums in one pass
     logup_round     a round of the fractional-sum (LogUp-GKR) sumcheck
     catalogue       the launches that are compiled and checked ahead of time
+    toolchain       the CUDA plugin, ptxas and nvdisasm, pinned
+    cuda            lowers a launch for CUDA and compiles it for a GPU that is only described
     offline         compiles the catalogue to machine code on a computer without a GPU
 
 No kernel has ever run on a GPU; `README.md` says what has been checked instead.
