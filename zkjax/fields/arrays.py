@@ -207,7 +207,7 @@ def total(a: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     a = checked(a)
     low = jnp.sum(a & _M32, axis=axis, dtype=jnp.uint64)
     high = jnp.sum(a >> _32, axis=axis, dtype=jnp.uint64)
-    return mul_add(reduce(high), np.uint64(1 << 32), reduce(low))
+    return mul_add(reduce(high), jnp.full((), 1 << 32, jnp.uint64), reduce(low))
 
 
 def accumulate(

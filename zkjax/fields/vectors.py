@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,15 +39,35 @@ _61 = np.uint64(61)
 _BLOCK = 1 << 13
 
 
-class Ext(NamedTuple):
+class Ext(tuple[Any, ...]):
     """An array over K: the planes of real and imaginary parts, two uint64 arrays of one shape.
 
-    The planes are NumPy arrays here and JAX arrays in `extension` and `ntt`; being a tuple of its
-    planes, an `Ext` is a pytree. `len` is that of the tuple, two; use `shape`.
+    The planes are NumPy arrays here and JAX arrays in `extension` and `ntt`. A named tuple of its
+    planes in all but indexing, which goes into the planes, an `Ext` is a pytree without being
+    registered. `len` is that of the tuple, two; use `shape`.
     """
 
-    re: Any
-    im: Any
+    __slots__ = ()
+    _fields = ("re", "im")  # what makes a tuple a named tuple to JAX
+
+    def __new__(cls, re: Any, im: Any) -> Ext:
+        return tuple.__new__(cls, (re, im))
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self)
+
+    def __repr__(self) -> str:
+        return f"Ext(re={self.re!r}, im={self.im!r})"
+
+    @property
+    def re(self) -> Any:
+        """The plane of real parts."""
+        return tuple.__getitem__(self, 0)
+
+    @property
+    def im(self) -> Any:
+        """The plane of imaginary parts."""
+        return tuple.__getitem__(self, 1)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,7 +84,7 @@ class Ext(NamedTuple):
         """The number of elements of K."""
         return self.re.size
 
-    def __getitem__(self, item: Any) -> Ext:  # type: ignore[override]
+    def __getitem__(self, item: Any) -> Ext:
         """Index both planes."""
         return Ext(self.re[item], self.im[item])
 
@@ -111,8 +131,8 @@ class Ext(NamedTuple):
     def _no_operator(self, _other: Any) -> NoReturn:
         raise TypeError("Ext has no operators: call the functions of vectors or extension")
 
-    __add__ = __radd__ = __mul__ = __rmul__ = _no_operator  # type: ignore[assignment]
-    __lt__ = __le__ = __gt__ = __ge__ = _no_operator  # type: ignore[assignment]
+    __add__ = __radd__ = __mul__ = __rmul__ = _no_operator
+    __lt__ = __le__ = __gt__ = __ge__ = _no_operator
 
 
 def _require(*arrays: Any) -> None:
@@ -134,17 +154,21 @@ def reduce(x: Base) -> Base:
     return _final((x & _P) + (x >> _61))
 
 
-def _sum_of_products(pairs: Sequence[tuple[Any, Any]]) -> Any:
-    """The canonical sum of one or two products of values in [0, p]."""
-    low = high = middle = None
-    for a, b in pairs:
-        a0, a1, b0, b1 = a & _M31, a >> _31, b & _M31, b >> _31
-        low = a0 * b0 if low is None else low + a0 * b0
-        high = a1 * b1 if high is None else high + a1 * b1
-        cross = a0 * b1 + a1 * b0
-        middle = cross if middle is None else middle + cross
-    low = low + (high << _ONE) + (middle >> _30) + ((middle & _M30) << _31)
-    return _final((low & _P) + (low >> _61))
+def _lazy_mul(a: Any, b: Any) -> Any:
+    """A representative below 2^63 of a b, for entries in [0, p]."""
+    a0, a1, b0, b1 = a & _M31, a >> _31, b & _M31, b >> _31
+    middle = a0 * b1 + a1 * b0
+    return a0 * b0 + ((a1 * b1) << _ONE) + (middle >> _30) + ((middle & _M30) << _31)
+
+
+def _lazy_dot(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """A representative below 2^64 of a b + c d, for entries in [0, p]."""
+    a0, a1, b0, b1 = a & _M31, a >> _31, b & _M31, b >> _31
+    c0, c1, d0, d1 = c & _M31, c >> _31, d & _M31, d >> _31
+    low = a0 * b0 + c0 * d0
+    high = a1 * b1 + c1 * d1
+    middle = a0 * b1 + a1 * b0 + c0 * d1 + c1 * d0
+    return low + (high << _ONE) + (middle >> _30) + ((middle & _M30) << _31)
 
 
 def from_signed(values: NDArray[np.int64]) -> Base:
@@ -185,15 +209,15 @@ def neg(a: Base) -> Base:
 def mul(a: Base, b: Base) -> Base:
     """a b in F."""
     _require(a, b)
-    return _sum_of_products([(a, b)])
+    return reduce(_lazy_mul(a, b))
 
 
 def base_sum(a: Base, axis: int | tuple[int, ...] | None = None) -> Base:
     """The sum in F over `axis`, or over all; fewer than 2^32 terms."""
     _require(a)
-    low = np.sum(a & _M32, axis=axis, dtype=np.uint64)
-    high = np.sum(a >> _32, axis=axis, dtype=np.uint64)
-    return _final(reduce(low) + _sum_of_products([(reduce(high), np.uint64(1 << 32))]))
+    low: Any = np.sum(a & _M32, axis=axis, dtype=np.uint64)
+    high: Any = np.sum(a >> _32, axis=axis, dtype=np.uint64)
+    return reduce(_lazy_mul(reduce(high), np.uint64(1 << 32)) + reduce(low))
 
 
 def ext_add(a: Ext, b: Ext) -> Ext:
@@ -220,8 +244,8 @@ def ext_mul(a: Ext, b: Ext) -> Ext:
     """a b in K."""
     _require(*a, *b)
     return Ext(
-        _sum_of_products([(a.re, b.re), (a.im, _P - b.im)]),
-        _sum_of_products([(a.re, b.im), (a.im, b.re)]),
+        reduce(_lazy_dot(a.re, b.re, a.im, _P - b.im)),
+        reduce(_lazy_dot(a.re, b.im, a.im, b.re)),
     )
 
 
@@ -319,7 +343,6 @@ def evaluate_multilinear(table: Base | Ext, point: Sequence[K]) -> K:
     `table` has one axis of any length d <= 2^n, over F or K. Most significant variable first:
     bit n-1 of the index belongs to `point[0]`. Raises ValueError for another shape.
     """
-    ext = isinstance(table, Ext)
     shape = table.shape
     if len(shape) != 1 or shape[0] > 1 << len(point):
         raise ValueError(f"a table of shape {shape} has no extension in {len(point)} variables")
@@ -331,7 +354,7 @@ def evaluate_multilinear(table: Base | Ext, point: Sequence[K]) -> K:
     for start in range(0, shape[0], width):
         part = table[start : start + width]
         weights = low[: part.shape[0]]
-        sums.append(inner(weights, part) if ext else inner_base(weights, part))
+        sums.append(inner(weights, part) if isinstance(part, Ext) else inner_base(weights, part))
     if len(sums) == 1:
         return sums[0] * math.prod((1 - r for r in high_point), start=K.ONE)
     return evaluate_multilinear(Ext.from_list(sums), high_point) if sums else K.ZERO
