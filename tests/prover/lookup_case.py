@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from zkjax.fields.mersenne61 import P, K
+from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext, ext_mul_base, ext_sum, from_signed
 from zkjax.prover.lookup import prove_lookups
 from zkjax.statement.claims import ClaimSet

@@ -99,10 +99,10 @@ class WholeLayer:
 class WholeProduct:
     """The rounds of one product sumcheck: `sums`, then `fold`, for every variable; then `values`."""
 
-    def __init__(self, kernels: Kernels, f: Ext, g: Ext):
-        self._kernels = kernels
+    def __init__(self, kernels: Kernels, f: Ext, g: Ext, lanes: int = 1):
+        self._kernels, self._lanes = kernels, lanes
         self._f, self._g = extension.asarray(f), extension.asarray(g)
-        if f.shape[0] > 1:
+        if f.shape[0] > lanes:
             self._sums = kernels.product_sums(self._f, self._g)
 
     def sums(self) -> tuple[K, K]:
@@ -112,11 +112,11 @@ class WholeProduct:
     def fold(self, r: K) -> None:
         """Set the variable to the challenge."""
         challenge = extension.asarray(r)
-        if self._f.shape[0] > 2:
+        if self._f.shape[0] > 2 * self._lanes:
             self._f, self._g, self._sums = self._kernels.product_fold_and_sums(self._f, self._g, challenge)
         else:
             self._f, self._g = self._kernels.product_fold(self._f, self._g, challenge)
 
-    def values(self) -> tuple[K, K]:
-        """f and g at the challenges, after the last round."""
-        return self._f.item(), self._g.item()
+    def values(self) -> tuple[list[K], list[K]]:
+        """f and g at the challenges, after the last round, one entry per lane."""
+        return self._f.to_list(), self._g.to_list()

@@ -1,0 +1,243 @@
+"""Sumcheck programs over pieces of one size: few compiled programs, whatever the size of a table.
+
+A table larger than a piece is a list of pieces, and a round works on pairs of pieces. A smaller one
+lies at the start of a piece; how much of the piece is meant is a traced number, and what lies behind
+is canonical and never counts. Programs walk through a piece in blocks that stay in cache. Their form
+follows from what XLA does on a CPU:
+
+- a loop body never reads the buffer that it writes, else the whole piece is copied every time: a
+  fold writes to a spare piece, donated;
+- a value with several consumers is computed once per consumer unless it crosses a loop: one loop
+  folds, the next one evaluates, and a block's value is weighted one iteration later;
+- sums are vectors of the block's length, reduced once after the loop.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from zkjax.compute.fractions import Children, Fractions, join
+from zkjax.fields import arrays, extension
+from zkjax.fields.arrays import partial_reduce
+from zkjax.fields.mersenne61 import P
+from zkjax.fields.vectors import Ext
+
+Array = jax.Array
+
+LOG_PIECE = 14
+PIECE = 1 << LOG_PIECE
+BLOCK = 1 << 9
+LOG_LOW = LOG_PIECE // 2
+
+_P = np.uint64(P)
+_M30 = np.uint64((1 << 30) - 1)
+_M31 = np.uint64((1 << 31) - 1)
+
+
+def is_table(value: Any) -> bool:
+    return isinstance(value, Ext)
+
+
+def _tables(function: Any, *trees: Any) -> Any:
+    """Apply to each table of equal pytrees of tables."""
+    return jax.tree.map(function, *trees, is_leaf=is_table)
+
+
+def _blocks(size: Array) -> Array:
+    """How many blocks cover `size` entries."""
+    return jnp.maximum(size // BLOCK, 1)
+
+
+def _slice(table: Ext, start: Array) -> Ext:
+    return Ext(*(lax.dynamic_slice(plane, (start,), (BLOCK,)) for plane in table))
+
+
+def _update(table: Ext, part: Ext, start: Array) -> Ext:
+    return Ext(*(lax.dynamic_update_slice(plane, x, (start,)) for plane, x in zip(table, part, strict=True)))
+
+
+def _zeros() -> Ext:
+    return extension.zeros(BLOCK)
+
+
+def _meant(table: Ext, start: Array, size: Array) -> Ext:
+    """A block from `start` on, zero from `size` on."""
+    lane = jnp.arange(BLOCK, dtype=np.int64)
+    return extension.where(start + lane < size, table, _zeros())
+
+
+def sum_of_products(pairs: list[tuple[Array, Array]]) -> Array:
+    """The canonical sum of up to four products of entries in [0, p], reduced once."""
+    low = high = middle = None
+    for a, b in pairs:
+        a0, a1, b0, b1 = a & _M31, a >> np.uint64(31), b & _M31, b >> np.uint64(31)
+        terms = a0 * b0, a1 * b1, a0 * b1 + a1 * b0
+        low, high, middle = terms if low is None else (low + terms[0], high + terms[1], middle + terms[2])
+    lazy = (low & _P) + (low >> np.uint64(61)) + (high << np.uint64(1))
+    return arrays.reduce(lazy + (middle >> np.uint64(30)) + ((middle & _M30) << np.uint64(31)))
+
+
+def _two_products(a: Ext, b: Ext, c: Ext, d: Ext) -> Ext:
+    """a b + c d, one reduction a plane."""
+    return Ext(
+        sum_of_products([(a.re, b.re), (a.im, _P - b.im), (c.re, d.re), (c.im, _P - d.im)]),
+        sum_of_products([(a.re, b.im), (a.im, b.re), (c.re, d.im), (c.im, d.re)]),
+    )
+
+
+def _accumulate(sums: Ext, a: Ext, b: Ext) -> Ext:
+    lazy = extension.lazy_mul_planes(a, b)
+    return Ext(partial_reduce(lazy.re + sums.re), partial_reduce(lazy.im + sums.im))
+
+
+def _packed(sums: tuple[Ext, ...]) -> Array:
+    return jnp.stack([plane for value in sums for plane in value])
+
+
+def _fold(tables: Any, spare: Any, half: Array, r: Ext) -> Any:
+    """Tables of 2 half entries within pieces, folded into the spare pieces."""
+
+    def body(at: Array, out: Any) -> Any:
+        start = at * BLOCK
+
+        def one(table: Ext, spare: Ext) -> Ext:
+            return _update(spare, extension.fold(_slice(table, start), _slice(table, half + start), r), start)
+
+        return _tables(one, tables, out)
+
+    return lax.fori_loop(np.int64(0), _blocks(half), body, spare)
+
+
+def _layer_sums(low: Children, high: Children, offset: Array, half: Array, pyramid: Ext) -> tuple[Ext, Ext]:
+    """Sums over x < half of equality[x] (u0 q1 + p1 q0)(X, x), at X = 0 and the coefficient of X^2.
+
+    `low` is at [x], `high` at [offset + x], equality at pyramid[half + x]; p0 holds u0 = p0 + ratio q0.
+    """
+
+    def weighted(sums: tuple[Ext, Ext], products: tuple[Ext, Ext], at: Array) -> tuple[Ext, Ext]:
+        weight = _meant(_slice(pyramid, half + at * BLOCK), at * BLOCK, half)
+        return tuple(_accumulate(total, weight, x) for total, x in zip(sums, products, strict=True))
+
+    def body(at: Array, carry: Any) -> Any:
+        sums, previous = carry
+        sums = weighted(sums, previous, at - 1)
+        a = Children(*(_slice(table, at * BLOCK) for table in low))
+        b = Children(*(_slice(table, offset + at * BLOCK) for table in high))
+        step = Children(*(extension.sub(y, x) for x, y in zip(a, b, strict=True)))
+        return sums, tuple(_two_products(t.p0, t.q1, t.p1, t.q0) for t in (a, step))
+
+    start = (_zeros(), _zeros())
+    sums, last = lax.fori_loop(np.int64(0), _blocks(half), body, (start, start))
+    at_zero, leading = weighted(sums, last, _blocks(half) - 1)
+    return extension.total(at_zero), extension.total(leading)
+
+
+@jax.jit
+def equality_pyramid(low: Ext, high: Ext) -> Ext:
+    """Equality weights of the last k of 14 coordinates at [2^k, 2^(k+1)), for every k <= 14.
+
+    `low` and `high` are the pyramids of the last and of the first seven coordinates.
+    """
+    width = 1 << LOG_LOW
+    rows = extension.mul(high[:, None], low[None, width:])
+    first = Ext(*(plane[None, :width] for plane in low))
+    return extension.concatenate([first, rows[1:]]).reshape(-1)
+
+
+@jax.jit
+def join_pieces(low: Fractions, high: Fractions) -> Fractions:
+    """The parents of two pieces of a layer."""
+    return join(Children(low.p, high.p, low.q, high.q))
+
+
+def _children(nodes: Fractions, start: Array, half: Array) -> Children:
+    return Children(*(_slice(table, start + shift) for table in nodes for shift in (0, half)))
+
+
+@jax.jit
+def join_within(nodes: Fractions, half: Array) -> Fractions:
+    """The parents of a layer of 2 half nodes at the start of a piece."""
+
+    def body(at: Array, out: Fractions) -> Fractions:
+        parents = join(_children(nodes, at * BLOCK, half))
+        return _tables(lambda table, part: _update(table, part, at * BLOCK), out, parents)
+
+    empty = extension.zeros(PIECE)
+    return lax.fori_loop(np.int64(0), _blocks(half), body, Fractions(empty, empty))
+
+
+@jax.jit
+def start_within(nodes: Fractions, half: Array, ratio: Ext, pyramid: Ext) -> tuple[Children, Array]:
+    """The tables of a layer's sumcheck from the 2 half nodes of the next one, and its first sums."""
+
+    def body(at: Array, out: Children) -> Children:
+        children = _children(nodes, at * BLOCK, half)
+        children = children._replace(p0=extension.mul_add(ratio, children.q0, children.p0))
+        return _tables(lambda table, part: _update(table, part, at * BLOCK), out, children)
+
+    empty = extension.zeros(PIECE)
+    tables = lax.fori_loop(np.int64(0), _blocks(half), body, Children(empty, empty, empty, empty))
+    return tables, _packed(_layer_sums(tables, tables, half // 2, half // 2, pyramid))
+
+
+@jax.jit
+def mixed(p0: Ext, q0: Ext, ratio: Ext) -> Ext:
+    """u0 = p0 + ratio q0 of a piece."""
+    return extension.mul_add(ratio, q0, p0)
+
+
+@jax.jit
+def fold_pieces(low: Any, high: Any, r: Ext) -> Any:
+    """Fold pairs of whole pieces: two equal pytrees of tables to one."""
+    return _tables(lambda a, b: extension.fold(a, b, r), low, high)
+
+
+@jax.jit
+def layer_sums(low: Children, high: Children, offset: Array, half: Array, pyramid: Ext) -> Array:
+    """uint64[4]: the sums of `_layer_sums`."""
+    return _packed(_layer_sums(low, high, offset, half, pyramid))
+
+
+@partial(jax.jit, donate_argnames="spare")
+def layer_round(children: Children, spare: Children, half: Array, r: Ext, pyramid: Ext) -> tuple[Children, Array]:
+    """Fold tables of 2 half entries within pieces; returns them and the sums of the next round."""
+    folded = _fold(children, spare, half, r)
+    return folded, _packed(_layer_sums(folded, folded, half // 2, half // 2, pyramid))
+
+
+def _product_sums(
+    low: tuple[Ext, Ext], high: tuple[Ext, Ext], offset: Array, half: Array
+) -> tuple[Ext, Ext]:
+    """Sums over x < half of f g at X = 0 and of the coefficient of X^2; `high` is at [offset + x]."""
+
+    def body(at: Array, sums: tuple[Ext, Ext]) -> tuple[Ext, Ext]:
+        start = at * BLOCK
+        f, g = (_slice(table, start) for table in low)
+        f_high, g_high = (_slice(table, offset + start) for table in high)
+        f_step = _meant(extension.sub(f_high, f), start, half)
+        f = _meant(f, start, half)
+        return _accumulate(sums[0], f, g), _accumulate(sums[1], f_step, extension.sub(g_high, g))
+
+    at_zero, leading = lax.fori_loop(np.int64(0), _blocks(half), body, (_zeros(), _zeros()))
+    return extension.total(at_zero), extension.total(leading)
+
+
+@jax.jit
+def product_sums(low: tuple[Ext, Ext], high: tuple[Ext, Ext], offset: Array, half: Array) -> Array:
+    """uint64[4]: the sums of `_product_sums`."""
+    return _packed(_product_sums(low, high, offset, half))
+
+
+@partial(jax.jit, donate_argnames="spare")
+def product_round(
+    tables: tuple[Ext, Ext], spare: tuple[Ext, Ext], half: Array, r: Ext
+) -> tuple[tuple[Ext, Ext], Array]:
+    """Fold tables of 2 half entries within pieces; returns them and the sums of the next round."""
+    folded = _fold(tables, spare, half, r)
+    return folded, _packed(_product_sums(folded, folded, half // 2, half // 2))
