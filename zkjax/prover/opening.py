@@ -33,7 +33,7 @@ from zkjax.prover.commit import AdviceOracle, Oracle
 from zkjax.statement.claims import ClaimSet, Term
 from zkjax.statement.layout import IMAGINARY, Layout, axis_bits
 from zkjax.statement.opening import batch, committed_terms, mask_weights, pad_form, weight_at
-from zkjax.statement.parameters import OPENING_GRINDING_BITS
+from zkjax.statement.parameters import COMBINATION_GRINDING_BITS, OPENING_GRINDING_BITS
 from zkjax.statement.plan import Plan
 from zkjax.statement.relations import HALF, Relations, product_sumcheck_claim
 from zkjax.transcript.channel import ProverChannel
@@ -123,6 +123,8 @@ def _sumcheck(channel: ProverChannel, layout: Layout, weights: Ext, symbols: Ext
             constant, square = (_host(total).item() for total in sums or round_sums(weights, symbols))
         linear = value - 2 * constant - square
         coefficients = channel.send_hidden("opening round", [linear, square])
+        if variable < layout.row_variables:
+            channel.work("opening round", COMBINATION_GRINDING_BITS)
         challenge = channel.challenge("opening round")
         claim = product_sumcheck_claim(claim, coefficients, challenge)
         value = constant + linear * challenge + square * (challenge * challenge)
@@ -145,6 +147,7 @@ def _send_combinations(
     masked_value = reduced.weight * inner(equality_weights(columns), advice.mask_row[: code.message])
     masked_value += inner(pad_weights, advice.pad_mask[: plan.pads])
     channel.send_public("opening mask", [masked_value])
+    channel.work("opening combination", COMBINATION_GRINDING_BITS)
     zeta = channel.challenge("opening combination")
     row_weights = equality_weights(rows)
     combined_masks = Ext(*np.zeros((2, code.mask_symbols), dtype=np.uint64))

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from zkjax.statement.circuit import Circuit, CircuitError, Contract, operands
 from zkjax.statement.layout import Layout, axis_bits, choose_log_message, lay_out, tensor_bits
-from zkjax.statement.parameters import MIN_LOOKUP_ROW_BITS, Code
+from zkjax.statement.parameters import MAX_LOG_MESSAGE, MIN_LOOKUP_ROW_BITS, Code
 
 MAX_CLAIM_WORK = 1 << 25
 # What a claim costs beside its vectors, in entries of a vector.
@@ -163,7 +163,11 @@ class Plan:
 
     @cached_property
     def code(self) -> Code:
-        return Code(choose_log_message(self.circuit, self.hidden_before_opening + 128), self.openings)
+        """The code of the balanced matrix, or the shortest longer one that has room for all openings."""
+        code = Code(choose_log_message(self.circuit, self.hidden_before_opening + 128), self.openings)
+        while not code.is_legal() and code.log_message < MAX_LOG_MESSAGE:
+            code = Code(code.log_message + 1, self.openings)
+        return code
 
     @cached_property
     def layout(self) -> Layout:

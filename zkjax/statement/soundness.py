@@ -15,7 +15,7 @@ from math import log2
 
 from zkjax.fields.mersenne61 import P
 from zkjax.statement.layout import tensor_bits
-from zkjax.statement.parameters import LOOKUP_GRINDING_BITS, OPENING_GRINDING_BITS
+from zkjax.statement.parameters import COMBINATION_GRINDING_BITS, LOOKUP_GRINDING_BITS, OPENING_GRINDING_BITS
 from zkjax.statement.plan import Plan
 
 LOG_FIELD = 2 * log2(P)
@@ -68,7 +68,9 @@ def error_terms(plan: Plan) -> list[Term]:
             "opening: proximity",
             (code.length + 1) * (layout.row_variables + 2),
             "one affine line per row variable, one for rows and one for pads, within unique decoding; "
-            "Ben-Sasson, Carmon, Ishai, Kopparty, Saraf 2020/654, theorem 4.1; Diamond, Gruen 2024/1351",
+            "Ben-Sasson, Carmon, Ishai, Kopparty, Saraf 2020/654, theorem 4.1; Diamond, Gruen 2024/1351; "
+            "less proof of work",
+            COMBINATION_GRINDING_BITS,
         ),
         Term(
             "opening: columns",

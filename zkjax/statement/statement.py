@@ -17,10 +17,13 @@ from zkjax.errors import VerificationError
 from zkjax.statement.circuit import MAX_CIRCUIT_BYTES, Circuit
 from zkjax.statement.commitment import CommitmentType
 from zkjax.statement.parameters import (
+    COMBINATION_GRINDING_BITS,
     DIGEST_BYTES,
     FORMAT_VERSION,
     LOG_BLOWUP,
     LOOKUP_GRINDING_BITS,
+    MAX_LOG_MESSAGE,
+    MIN_LOG_MESSAGE,
     MIN_LOOKUP_ROW_BITS,
     OPENING_GRINDING_BITS,
     QUERY_TARGET_BITS,
@@ -46,8 +49,10 @@ def parameter_hash() -> bytes:
         "log_blowup": LOG_BLOWUP,
         "query_target_bits": QUERY_TARGET_BITS,
         "opening_grinding_bits": OPENING_GRINDING_BITS,
+        "combination_grinding_bits": COMBINATION_GRINDING_BITS,
         "lookup_grinding_bits": LOOKUP_GRINDING_BITS,
         "min_lookup_row_bits": MIN_LOOKUP_ROW_BITS,
+        "log_message": [MIN_LOG_MESSAGE, MAX_LOG_MESSAGE],
         "salt_bytes": SALT_BYTES,
     }
     return hashlib.sha256(b"zkjax parameters" + json.dumps(parameters, sort_keys=True).encode()).digest()

@@ -14,7 +14,7 @@ from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext, equality_weights, inner, transform
 from zkjax.statement.claims import ClaimSet
 from zkjax.statement.opening import batch, committed_terms, pad_form, weight_at
-from zkjax.statement.parameters import OPENING_GRINDING_BITS
+from zkjax.statement.parameters import COMBINATION_GRINDING_BITS, OPENING_GRINDING_BITS
 from zkjax.statement.plan import Plan
 from zkjax.statement.relations import Relations, product_sumcheck_claim
 from zkjax.transcript.channel import VerifierChannel
@@ -41,8 +41,10 @@ def verify_opening(channel: VerifierChannel, plan: Plan, roots: list[bytes], cla
     split = channel.challenge("opening split")
     claim = balance - conjugate_sum.conjugate() + split * conjugate_sum
     point: list[K] = []
-    for _ in range(plan.layout.variables):
+    for variable in range(plan.layout.variables):
         coefficients = channel.receive_hidden("opening round", 2)
+        if variable < plan.layout.row_variables:
+            channel.work("opening round", COMBINATION_GRINDING_BITS)
         challenge = channel.challenge("opening round")
         claim = product_sumcheck_claim(claim, coefficients, challenge)
         point.append(challenge)
@@ -51,6 +53,7 @@ def verify_opening(channel: VerifierChannel, plan: Plan, roots: list[bytes], cla
     rows, columns = point[: plan.layout.row_variables], point[plan.layout.row_variables :]
 
     (masked_value,) = channel.receive_public("opening mask", 1)
+    channel.work("opening combination", COMBINATION_GRINDING_BITS)
     zeta = channel.challenge("opening combination")
     combination = Ext.from_list(channel.receive_public("row combination", plan.code.dimension))
     pad_combination = Ext.from_list(channel.receive_public("pad combination", plan.pads + plan.code.mask_symbols))
