@@ -1,0 +1,89 @@
+"""The library's own names: compile, run, commit, prove.
+
+    program = zkjax.compile(train_step, state, batch, steps=16)
+    run = program.run(state, dataset, schedule)
+    statement, proof = zkjax.prove(run)
+    zkjax.verify(statement, proof)          # elsewhere: no JAX, no secret
+
+Blocks chain through commitments: `commit(next_run, data=first.data, before=first.after)` says that
+the next block starts from the weights that the first one ended in.
+"""
+
+from __future__ import annotations
+
+from zkjax.files.ledger import Ledger
+from zkjax.program import Program, compile
+from zkjax.prover.checkpoint import Checkpoint, OtherCommitment
+from zkjax.prover.prove import Commitments, Progress, prove_block
+from zkjax.statement.parameters import DEFAULT_OPENINGS
+from zkjax.statement.plan import Plan
+from zkjax.statement.proof import Proof
+from zkjax.statement.statement import Statement
+from zkjax.witness.check import check_lookups
+from zkjax.witness.run import Run
+
+__all__ = ["Checkpoint", "Commitments", "Program", "Run", "commit", "compile", "prove"]
+
+
+def commit(
+    run: Run,
+    *,
+    data: Checkpoint | None = None,
+    before: Checkpoint | None = None,
+    openings: int = DEFAULT_OPENINGS,
+) -> Commitments:
+    """Commit to the data set, the weights before and the weights after a run.
+
+    `data` and `before` reuse earlier commitments, which must be to exactly this run's tensors:
+    the same data set, and the weights after the block before. `openings` is how many proofs may
+    open each new commitment; a reused one keeps its own number, which the proof then takes.
+
+    Raises OtherCommitment if a reused commitment is to something else.
+    """
+    reused = [checkpoint for checkpoint in (data, before) if checkpoint is not None]
+    if reused:
+        openings = reused[0].budget
+    plan = Plan(run.lowered.circuit, openings)
+    made = {}
+    for role, known in (("data", data), ("before", before), ("after", None)):
+        tensors = {node: run.witness.values[node] for node in run.lowered.circuit.committed(role)}
+        made[role] = _same(plan, role, known, tensors) if known else Checkpoint.commit(plan, role, tensors)
+    return Commitments(**made)
+
+
+def prove(
+    run: Run,
+    commitments: Commitments | None = None,
+    *,
+    ledger: Ledger | None = None,
+    progress: Progress = lambda stage: None,
+) -> tuple[Statement, Proof]:
+    """Prove a run: a public statement and a proof that it holds.
+
+    `commitments` come from `commit(run, ...)` and default to fresh ones. One opening of each is
+    used up, in the `ledger` where one is given (on disk before this returns), else in memory.
+    `progress` is called with the name of each stage as it begins.
+
+    Raises OutOfRangeError if the run left its proven ranges (layer, step, index, value, bound),
+    OpeningsUsedUp if a commitment has been opened as often as its hiding covers.
+    """
+    progress("Witness")
+    check_lookups(run.lowered, run.witness)
+    progress("Commitment")
+    if commitments is None:
+        commitments = commit(run)
+    plan = Plan(run.lowered.circuit, commitments.data.budget)
+    for checkpoint in {id(c): c for c in (commitments.data, commitments.before, commitments.after)}.values():
+        checkpoint.reserve(ledger)
+    return prove_block(run.lowered, run.witness, commitments, plan, progress)
+
+
+def _same(plan: Plan, role: str, known: Checkpoint, tensors: dict) -> Checkpoint:
+    """`known`, once it is sure to be a commitment to `tensors`."""
+    known.in_role(plan, role)
+    held = known.tensors
+    for node, values in tensors.items():
+        name = plan.circuit.nodes[node].name  # type: ignore[union-attr]
+        if not (held[name] == values).all():
+            raise OtherCommitment(f"{known!r} is not a commitment to this run's {role}: {name!r} differs")
+    return known
