@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.prover.opening_case import OpeningCase, small_circuit
+from zkjax.compute import split_weights
 from zkjax.fields.mersenne61 import ELEMENT_BYTES, K
 from zkjax.fields.vectors import Ext, evaluate_multilinear, ext_add, ext_scale
 from zkjax.prover import opening
@@ -54,8 +55,8 @@ def test_true_claims_are_accepted(case, proof):
     assert sum(channel.sections.values()) == len(proof)
 
 
-def test_claims_are_accepted_with_tables_on_the_device(case, monkeypatch):
-    monkeypatch.setattr(opening, "HOST_ENTRIES", 1 << 11)
+def test_claims_are_accepted_with_tables_in_tiles(case, monkeypatch):
+    monkeypatch.setattr(split_weights, "TILE", 1 << 10)
     case.verify(case.prove(check=True))
 
 

@@ -14,35 +14,20 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from zkjax.compute.split_weights import add_outer, fold_and_sum, round_sums, split_sums, split_weights
+from zkjax.compute.backend import DEFAULT, Backend, Product
+from zkjax.compute.split_weights import add_outer, split_sums, split_weights
 from zkjax.errors import WitnessError
 from zkjax.fields.mersenne61 import K
-from zkjax.fields.vectors import (
-    Ext,
-    equality_weights,
-    ext_add,
-    ext_mul,
-    ext_scale,
-    ext_sub,
-    ext_sum,
-    inner,
-    outer,
-    scalar,
-)
+from zkjax.fields.vectors import Ext, equality_weights, ext_add, ext_mul, ext_scale, ext_sum, inner, outer, scalar
 from zkjax.prover.commit import AdviceOracle, Oracle
 from zkjax.statement.claims import ClaimSet, Term
-from zkjax.statement.layout import IMAGINARY, Layout, axis_bits
+from zkjax.statement.layout import IMAGINARY, REAL, Layout, axis_bits
 from zkjax.statement.opening import batch, committed_terms, mask_weights, pad_form, weight_at
 from zkjax.statement.parameters import COMBINATION_GRINDING_BITS, OPENING_GRINDING_BITS
 from zkjax.statement.plan import Plan
-from zkjax.statement.relations import HALF, Relations, product_sumcheck_claim
+from zkjax.statement.relations import Relations, product_sumcheck_claim
 from zkjax.transcript.channel import ProverChannel
 from zkjax.transcript.hidden import Hidden
-
-# Tables up to this many entries are worked on in NumPy, without compiling anything.
-HOST_ENTRIES = 1 << 17
-_TILE = 1 << 18
-_BLOCK = 1 << 13
 
 
 class FalseClaimError(WitnessError):
@@ -55,6 +40,7 @@ def prove_opening(
     oracles: Sequence[Oracle],
     claims: ClaimSet,
     owed: Relations,
+    backend: Backend = DEFAULT,
     *,
     check: bool = False,
 ) -> None:
@@ -74,15 +60,16 @@ def prove_opening(
     with jax.enable_x64(True):
         lanes = lane_weights(plan.layout, terms, mask_weight)
         symbols = address_space(plan.layout, oracles)
-        direct, conjugate_sum = (total.item() * HALF for total in map(_host, split_sums(*lanes, symbols)))
+        direct, conjugate_sum = split_sums(*lanes, symbols)
         if check:
             _require(_plain(balance, channel) == direct + conjugate_sum.conjugate(), "the batched claim")
         channel.send_public("opening split", [conjugate_sum])
         split = channel.challenge("opening split")
-        weights = split_weights(*lanes, scalar(HALF), scalar(HALF * split))
+        weights = lanes[REAL]
+        split_weights(*lanes, split, out=weights)
         del lanes
         claim = balance - conjugate_sum.conjugate() + split * conjugate_sum
-        reduced = _sumcheck(channel, plan.layout, weights, symbols, direct + split * conjugate_sum, claim)
+        reduced = _sumcheck(channel, plan, backend, weights, symbols, direct + split * conjugate_sum, claim)
         del weights, symbols
     if check:
         weight = weight_at(plan.layout, terms, mask_weight, split, reduced.point)
@@ -107,34 +94,39 @@ class _Reduced:
     combined_rows: Ext
 
 
-def _sumcheck(channel: ProverChannel, layout: Layout, weights: Ext, symbols: Ext, value: K, claim: Hidden) -> _Reduced:
-    """sum of weights * symbols = value, one encrypted round per variable."""
-    point: list[K] = []
-    sums = None
-    combined_rows = None
-    for variable in range(layout.variables):
-        if variable == layout.row_variables:
-            combined_rows = _host(symbols)
-        if weights.shape[0] <= HOST_ENTRIES and not isinstance(weights.re, np.ndarray):
-            weights, symbols = _host(weights), _host(symbols)
-        if isinstance(weights.re, np.ndarray):
-            constant, square = _host_sums(weights, symbols)
-        else:
-            constant, square = (_host(total).item() for total in sums or round_sums(weights, symbols))
-        linear = value - 2 * constant - square
-        coefficients = channel.send_hidden("opening round", [linear, square])
-        if variable < layout.row_variables:
-            channel.work("opening round", COMBINATION_GRINDING_BITS)
-        challenge = channel.challenge("opening round")
-        claim = product_sumcheck_claim(claim, coefficients, challenge)
-        value = constant + linear * challenge + square * (challenge * challenge)
-        point.append(challenge)
-        if isinstance(weights.re, np.ndarray):
-            weights, symbols = _host_fold(weights, challenge), _host_fold(symbols, challenge)
-        else:
-            weights, symbols, *sums = fold_and_sum(weights, symbols, scalar(challenge))
-    assert combined_rows is not None
-    return _Reduced(point, claim, weights.item(), symbols.item(), combined_rows)
+def _sumcheck(
+    channel: ProverChannel, plan: Plan, backend: Backend, weights: Ext, symbols: Ext, value: K, claim: Hidden
+) -> _Reduced:
+    """sum of weights * symbols = value: the row variables, then the column variables."""
+    rounds = _Rounds(channel, value, claim)
+    product = backend.product(weights, symbols, plan.code.message)
+    rounds.run(product, plan.layout.row_variables, COMBINATION_GRINDING_BITS)
+    column_weights, combined_rows = (Ext.from_list(lanes) for lanes in product.values())
+    product = backend.product(column_weights, combined_rows)
+    rounds.run(product, plan.layout.log_message, 0)
+    ((weight,), (symbol,)) = product.values()
+    return _Reduced(rounds.point, rounds.claim, weight, symbol, combined_rows)
+
+
+class _Rounds:
+    """The encrypted rounds of a product sumcheck: its claim in plain and as a form in the pads."""
+
+    def __init__(self, channel: ProverChannel, value: K, claim: Hidden):
+        self.channel, self.value, self.claim = channel, value, claim
+        self.point: list[K] = []
+
+    def run(self, product: Product, variables: int, work: int) -> None:
+        for _ in range(variables):
+            constant, square = product.sums()
+            linear = self.value - 2 * constant - square
+            coefficients = self.channel.send_hidden("opening round", [linear, square])
+            if work:
+                self.channel.work("opening round", work)
+            challenge = self.channel.challenge("opening round")
+            self.claim = product_sumcheck_claim(self.claim, coefficients, challenge)
+            self.value = constant + linear * challenge + square * (challenge * challenge)
+            product.fold(challenge)
+            self.point.append(challenge)
 
 
 def _send_combinations(
@@ -197,7 +189,7 @@ def lane_weights(layout: Layout, terms: dict[int, list[Term]], mask_weight: K) -
 
 
 def _write_weights(out: Ext, shape: tuple[int, ...], terms: Sequence[Term]) -> None:
-    """out = sum over terms of coefficient * outer product of the axis vectors, padded with zeros.
+    """out += sum over terms of coefficient * outer product of the axis vectors, padded with zeros.
 
     The axes are halved; terms with equal vectors in the second half are merged, so that the sum of
     outer products over the whole tensor has as few summands as there are different second halves.
@@ -217,8 +209,8 @@ def _write_weights(out: Ext, shape: tuple[int, ...], terms: Sequence[Term]) -> N
             by_right[key] = (ext_add(known, left), right)
         else:
             by_right[key] = (left, _outer(term.vectors[axis:]))
-    for first, (left, right) in enumerate(by_right.values()):
-        _add_outer(out.reshape(left.size, right.size), left, right, fresh=first == 0)
+    for left, right in by_right.values():
+        add_outer(out, left, right)
 
 
 def _outer(vectors: Sequence[Ext]) -> Ext:
@@ -229,41 +221,6 @@ def _outer(vectors: Sequence[Ext]) -> Ext:
         padded = Ext(*(np.pad(np.asarray(plane), padding) for plane in vector))
         product = padded if product.size == 1 and product.item() == K.ONE else outer(product, padded).reshape(-1)
     return product
-
-
-def _add_outer(out: Ext, left: Ext, right: Ext, fresh: bool) -> None:
-    """out += left x right, in tiles; `out` is [left, right] and zero if `fresh`."""
-    rows = max(1, _TILE // right.size)
-    for start in range(0, left.size, rows):
-        part = slice(start, start + rows)
-        if out.size > HOST_ENTRIES:
-            values = add_outer(out[part], left[part], right)
-        else:
-            values = outer(left[part], right) if fresh else ext_add(out[part], outer(left[part], right))
-        for plane, value in zip(out, values, strict=True):
-            plane[part] = np.asarray(value)
-
-
-def _host(array: Ext) -> Ext:
-    return Ext(*(np.asarray(plane) for plane in array))
-
-
-def _host_sums(weights: Ext, symbols: Ext) -> tuple[K, K]:
-    half = weights.shape[0] // 2
-    w0, h0 = weights[:half], symbols[:half]
-    return inner(w0, h0), inner(ext_sub(weights[half:], w0), ext_sub(symbols[half:], h0))
-
-
-def _host_fold(table: Ext, challenge: K) -> Ext:
-    half = table.shape[0] // 2
-    folded = Ext(*np.empty((2, half), dtype=np.uint64))
-    for start in range(0, half, _BLOCK):
-        part, above = slice(start, min(start + _BLOCK, half)), slice(start + half, min(start + _BLOCK, half) + half)
-        low = table[part]
-        values = ext_add(low, ext_scale(ext_sub(table[above], low), challenge))
-        for plane, value in zip(folded, values, strict=True):
-            plane[part] = value
-    return folded
 
 
 def _plain(value: Hidden, channel: ProverChannel) -> K:
