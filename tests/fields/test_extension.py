@@ -39,21 +39,21 @@ def test_sums_refuse_unequal_shapes(draw):
         extension.inner_base(draw.ext(4), draw.base(5))
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 5, 8])
+@pytest.mark.parametrize("n", [0, 1, 5])
 def test_equality_weights(draw, n):
     point = draw.ext(n)
-    weights = extension.equality_weights(point)
+    weights = jax.jit(extension.equality_weights)(point)
     assert weights.to_list() == vectors.equality_weights(point.to_list()).to_list()
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 64, 65])
+@pytest.mark.parametrize("count", [0, 1, 5, 64])
 def test_powers(count):
     x = K(3, -5)
-    got = extension.powers(extension.asarray(x), count)
+    got = jax.jit(extension.powers, static_argnums=1)(extension.asarray(x), count)
     assert got.to_list() == vectors.powers(x, count).to_list()
 
 
-@pytest.mark.parametrize(("d", "n"), [(0, 3), (1, 0), (1, 5), (5, 3), (8, 3), (3, 14), (4096, 12), (9000, 14)])
+@pytest.mark.parametrize(("d", "n"), [(0, 3), (1, 0), (5, 3), (9000, 14)])
 def test_multilinear_evaluation_extends_by_zero(draw, d, n):
     table, point = draw.ext(d), draw.ext(n)
     elements = point.to_list()
@@ -73,8 +73,8 @@ def test_batch_inverse_with_zeros_among_the_entries(draw):
     for plane in a:
         plane.flat[::7] = 0
     expected = [x.inverse() if x else x for x in a.to_list()]
-    assert extension.batch_inverse(a).to_list() == expected
-    assert extension.inverse(a).to_list() == expected
+    assert jax.jit(extension.batch_inverse)(a).to_list() == expected
+    assert jax.jit(extension.inverse)(a).to_list() == expected
 
 
 def test_construction(draw):
