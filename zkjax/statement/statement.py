@@ -146,6 +146,8 @@ class Statement:
             raise StatementError(
                 "schedule of another shape", expected=(self.circuit.steps, self.circuit.batch), got=self.schedule.shape
             )
+        if not np.issubdtype(self.schedule.dtype, np.integer):
+            raise StatementError("schedule of another type", expected="integers", got=self.schedule.dtype)
         if not (0 <= int(self.schedule.min()) and int(self.schedule.max()) < self.circuit.rows):
             raise StatementError(
                 "schedule names a row that the data set lacks",

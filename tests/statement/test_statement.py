@@ -1,0 +1,313 @@
+"""Statements and proofs as bytes: strict, bound to everything they speak about, quick to refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.blocks import DenseShape, dense_block
+from tests.statement.circuits import STATE, appended, small, small_statement, with_node
+from zkjax.errors import VerificationError
+from zkjax.statement import parameters
+from zkjax.statement.circuit import Axes, Circuit, CircuitError, Combine, Constant, Contract, Lookup
+from zkjax.statement.parameters import Code
+from zkjax.statement.proof import MAX_PROOF_BYTES, Proof, ProofFormatError
+from zkjax.statement.statement import Statement, StatementError, parameter_hash
+
+STATEMENT = small_statement()
+DATA = STATEMENT.to_bytes()
+HEAD = 16
+ROOTS = HEAD + 32 + 4
+SIZE = ROOTS + 96
+CIRCUIT = SIZE + 8
+SCHEDULE = len(DATA) - 16
+SETTINGS = settings(max_examples=200, derandomize=True, deadline=None, database=None)
+
+
+def decode(data: bytes) -> Statement | None:
+    """The statement of `data`, or None for a typed error; anything else escapes."""
+    try:
+        statement = Statement.from_bytes(data)
+    except (StatementError, CircuitError):
+        return None
+    assert statement.to_bytes() == data
+    return statement
+
+
+def spliced(start: int, data: bytes) -> bytes:
+    return DATA[:start] + data + DATA[start + len(data) :]
+
+
+def test_round_trip():
+    decoded = Statement.from_bytes(DATA)
+    assert decoded.circuit == STATEMENT.circuit
+    assert np.array_equal(decoded.schedule, STATEMENT.schedule)
+    assert (decoded.openings, decoded.roots) == (STATEMENT.openings, STATEMENT.roots)
+    assert decoded.to_bytes() == DATA
+    assert decoded.digest() == STATEMENT.digest()
+
+
+def test_every_truncation_is_refused():
+    for length in range(len(DATA)):
+        assert decode(DATA[:length]) is None, length
+
+
+@pytest.mark.parametrize("extra", [b"\0", b"\0" * 4, b"\0" * 16, DATA])
+def test_trailing_bytes_are_refused(extra):
+    with pytest.raises(StatementError, match="schedule of another length"):
+        Statement.from_bytes(DATA + extra)
+
+
+def test_another_file_is_refused():
+    for data in (b"", b"PNG", b"zkjax proof\0\0\0\0\0" + DATA[HEAD:], DATA[1:]):
+        with pytest.raises(StatementError, match="not a statement"):
+            Statement.from_bytes(data)
+
+
+def test_other_parameters_are_refused():
+    with pytest.raises(StatementError, match="another format version or parameter set"):
+        Statement.from_bytes(spliced(HEAD, bytes(32)))
+
+
+@pytest.mark.parametrize("openings", [0, 1025, 1 << 31, (1 << 32) - 1])
+def test_an_absurd_number_of_openings_is_refused(openings):
+    with pytest.raises(StatementError, match="no code fits"):
+        Statement.from_bytes(spliced(HEAD + 32, openings.to_bytes(4, "little")))
+
+
+@pytest.mark.parametrize("openings", [1, 2, 16, 17, 100, 1024])
+def test_the_code_makes_room_for_the_openings(openings):
+    statement = Statement.from_bytes(spliced(HEAD + 32, openings.to_bytes(4, "little")))
+    code = statement.plan.code
+    assert code.mask_symbols == openings * code.queries
+    assert code.dimension < code.length
+    assert statement.plan.pads <= code.message
+    assert code.log_message == 11 or not Code(code.log_message - 1, openings).is_legal()
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, SCHEDULE - CIRCUIT - 1, SCHEDULE - CIRCUIT + 1, len(DATA), 1 << 40, (1 << 64) - 1]
+)
+def test_a_wrong_length_of_the_circuit_is_refused(size):
+    assert decode(spliced(SIZE, size.to_bytes(8, "little"))) is None
+
+
+def test_a_length_beyond_the_file_is_named():
+    with pytest.raises(StatementError, match="ends within its circuit"):
+        Statement.from_bytes(spliced(SIZE, (1 << 63).to_bytes(8, "little")))
+
+
+@pytest.mark.parametrize("row", [3, 1 << 24, (1 << 32) - 1])
+@pytest.mark.parametrize("place", range(4))
+def test_a_row_that_the_data_set_lacks_is_refused(row, place):
+    with pytest.raises(StatementError, match="names a row that the data set lacks"):
+        Statement.from_bytes(spliced(SCHEDULE + 4 * place, row.to_bytes(4, "little")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"schedule": np.zeros((2, 3), int)}, "schedule of another shape"),
+        ({"schedule": np.zeros(4, int)}, "schedule of another shape"),
+        ({"schedule": np.full((2, 2), -1)}, "names a row"),
+        ({"schedule": np.zeros((2, 2))}, "schedule of another type"),
+        ({"schedule": np.zeros((2, 2), bool)}, "schedule of another type"),
+        ({"roots": (b"d" * 32, b"b" * 32, b"a" * 31)}, "a root has another length"),
+        ({"roots": (b"", b"b" * 32, b"a" * 32)}, "a root has another length"),
+        ({"openings": 0}, "no code fits"),
+        ({"openings": True}, "no code fits"),
+    ],
+)
+def test_a_statement_made_by_hand_is_checked_too(changes, text):
+    with pytest.raises(StatementError, match=text):
+        replace(STATEMENT, **changes).check()
+
+
+def test_an_illegal_circuit_is_a_circuit_error():
+    statement = replace(STATEMENT, circuit=with_node(small(), STATE, name=""))
+    with pytest.raises(CircuitError):
+        statement.check()
+    with pytest.raises(CircuitError):
+        Statement.from_bytes(statement.to_bytes())
+
+
+@SETTINGS
+@given(st.data())
+def test_mutated_bytes(data):
+    mutated = bytearray(DATA)
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(mutated)))
+        stop = min(len(mutated), start + data.draw(st.integers(0, 4)))
+        mutated[start:stop] = data.draw(st.binary(max_size=4))
+    decode(bytes(mutated))
+
+
+@SETTINGS
+@given(st.binary(max_size=400))
+def test_arbitrary_bytes(tail):
+    assert decode(tail) is None
+    assert decode(DATA[: HEAD + 32] + tail) is None
+
+
+# What the digests bind
+
+
+def variations() -> dict[str, Statement]:
+    schedule = STATEMENT.schedule.copy()
+    schedule[1, 1] = 1 - schedule[1, 1]
+    roots = STATEMENT.roots
+    return {
+        "circuit": replace(STATEMENT, circuit=replace(small(), remarks=("learning rate 1/8",))),
+        "schedule": replace(STATEMENT, schedule=schedule),
+        "openings": replace(STATEMENT, openings=9),
+        "data": replace(STATEMENT, roots=(b"D" * 32, *roots[1:])),
+        "before": replace(STATEMENT, roots=(roots[0], b"B" * 32, roots[2])),
+        "after": replace(STATEMENT, roots=(*roots[:2], b"A" * 32)),
+        "states exchanged": replace(STATEMENT, roots=(roots[0], roots[2], roots[1])),
+    }
+
+
+def test_the_protocol_id_binds_everything_public():
+    ids = [STATEMENT.protocol_id(), *(statement.protocol_id() for statement in variations().values())]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: with_node(with_node(c, 1, name="v"), 11, name="v"),
+        lambda c: with_node(with_node(c, 1, fraction_bits=3), 11, fraction_bits=3),
+    ],
+    ids=["name", "fraction bits"],
+)
+def test_one_root_cannot_be_read_as_another_object(change):
+    other = replace(STATEMENT, circuit=change(small()))
+    assert other.object_digest("before") != STATEMENT.object_digest("before")
+    assert other.object_digest("data") == STATEMENT.object_digest("data")
+
+
+def test_a_data_root_is_no_state_root():
+    same = replace(STATEMENT, roots=(b"r" * 32,) * 3)
+    assert same.object_digest("before") == same.object_digest("after")
+    assert same.object_digest("data") != same.object_digest("before")
+
+
+def test_blocks_of_one_circuit_chain():
+    """The digest of the state after a block is that of the state before the next."""
+    nxt = replace(STATEMENT, roots=(STATEMENT.roots[0], STATEMENT.roots[2], b"n" * 32))
+    assert STATEMENT.object_digest("after") == nxt.object_digest("before")
+
+
+# Constants on which the bytes of a proof do not depend, or that are facts of the hash and the field.
+UNBOUND = {"SOUNDNESS_FLOOR_BITS", "DIGEST_BYTES", "ELEMENT_BYTES", "DEFAULT_OPENINGS"}
+BOUND = sorted({name for name in vars(parameters) if name.isupper()} - UNBOUND)
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_the_parameter_hash_binds_every_parameter(name, monkeypatch):
+    before = parameter_hash()
+    monkeypatch.setattr(f"zkjax.statement.statement.{name}", getattr(parameters, name) + 1)
+    assert parameter_hash() != before
+
+
+# Proof files
+
+
+def test_a_proof_round_trips():
+    proof = Proof(b"messages")
+    assert Proof.from_bytes(proof.to_bytes()) == proof
+    assert Proof.from_bytes(Proof(b"").to_bytes()) == Proof(b"")
+
+
+def test_a_foreign_proof_is_refused():
+    good = Proof(b"messages").to_bytes()
+    for length in range(48):
+        with pytest.raises(ProofFormatError):
+            Proof.from_bytes(good[:length])
+    for position in range(48):
+        with pytest.raises(ProofFormatError):
+            Proof.from_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
+    with pytest.raises(ProofFormatError, match="not a proof"):
+        Proof.from_bytes(DATA)
+
+
+def test_a_proof_beyond_every_size_is_refused():
+    class Large(bytes):
+        def __len__(self):
+            return MAX_PROOF_BYTES + 1
+
+    with pytest.raises(ProofFormatError, match="too large"):
+        Proof.from_bytes(Large())
+
+
+# The code
+
+
+@pytest.mark.parametrize("log_message", range(11, 19))
+@pytest.mark.parametrize("openings", [1, 8, 64])
+def test_the_queries_reach_their_target_and_not_one_more_is_needed(log_message, openings):
+    code = Code(log_message, openings)
+    if not code.is_legal():
+        pytest.skip("no such code")
+    target = parameters.QUERY_TARGET_BITS - parameters.OPENING_GRINDING_BITS
+    assert code.queries * code.bits_per_query(code.queries) >= target
+    assert (code.queries - 1) * code.bits_per_query(code.queries - 1) < target
+    assert code.mask_symbols == openings * code.queries
+    assert code.dimension + code.mask_symbols < code.length
+
+
+@pytest.mark.parametrize(
+    "code", [Code(10, 8), Code(19, 8), Code(13, 0), Code(13, 1025), Code(11, 60), Code(13.0, 8), Code(13, True)]
+)
+def test_codes_that_do_not_exist(code):
+    assert not code.is_legal()
+
+
+# Circuits that are expensive on purpose
+
+
+def deep(depth: int, node) -> Circuit:
+    circuit = small()
+    nodes = tuple(node(index - 1 if index > 13 else STATE) for index in range(13, 13 + depth))
+    return appended(circuit, *nodes, lookups=(Lookup(0, 12 + depth, -1, -1, "deep"),))
+
+
+@pytest.mark.parametrize(
+    "circuit",
+    [
+        deep(60_000, lambda i: Combine((2,), ((1, i), (1, i)))),
+        deep(60_000, lambda i: Contract((2,), i, i, (0,), (0,), (0,))),
+        deep(20, lambda i: Axes((2,), i, (0,))),
+        appended(small(), Constant((1 << 20, 1 << 20), 1), lookups=(Lookup(0, 13, -1, -1, "many"),)),
+        appended(
+            small(),
+            *[Constant(((1 << 24) - 1,), 1)] * 3,
+            lookups=tuple(Lookup(0, 13 + i, -1, -1, "l") for i in range(3)),
+        ),
+    ],
+    ids=["doubling", "squaring", "harmless", "broadcast", "long axes"],
+)
+def test_expensive_circuits_are_refused_quickly(circuit):
+    data = replace(STATEMENT, circuit=circuit).to_bytes()
+    start = time.process_time()
+    try:
+        Statement.from_bytes(data)
+    except VerificationError as error:
+        assert isinstance(error, StatementError | CircuitError)
+    assert time.process_time() - start < 20
+
+
+def test_the_statement_of_a_dense_block_is_legal():
+    circuit = dense_block(DenseShape(widths=(64, 128, 128, 10), batch=64, steps=16, rows=1797)).circuit
+    schedule = np.random.default_rng(0).integers(0, 1797, (16, 64))
+    statement = Statement(circuit, schedule, 8, STATEMENT.roots)
+    statement.check()
+    decoded = Statement.from_bytes(statement.to_bytes())
+    assert decoded.digest() == statement.digest()
+    assert hashlib.sha256(statement.to_bytes()).digest() == hashlib.sha256(decoded.to_bytes()).digest()
