@@ -96,10 +96,6 @@ def _accumulate(sums: Ext, a: Ext, b: Ext) -> Ext:
     return Ext(partial_reduce(lazy.re + sums.re), partial_reduce(lazy.im + sums.im))
 
 
-def _packed(sums: tuple[Ext, ...]) -> Array:
-    return jnp.stack([plane for value in sums for plane in value])
-
-
 def _fold(tables: Any, spare: Any, half: Array, r: Ext) -> Any:
     """Tables of 2 half entries within pieces, folded into the spare pieces."""
 
@@ -114,28 +110,31 @@ def _fold(tables: Any, spare: Any, half: Array, r: Ext) -> Any:
     return lax.fori_loop(np.int64(0), _blocks(half), body, spare)
 
 
-def _layer_sums(low: Children, high: Children, offset: Array, half: Array, pyramid: Ext) -> tuple[Ext, Ext]:
+def _layer_sums(low: Children, high: Children, offset: Array, half: Array, pyramid: Ext) -> Array:
     """Sums over x < half of equality[x] (u0 q1 + p1 q0)(X, x), at X = 0 and the coefficient of X^2.
 
     `low` is at [x], `high` at [offset + x], equality at pyramid[half + x]; p0 holds u0 = p0 + ratio q0.
+    Returns uint64[4]: both planes of both sums.
     """
-
-    def weighted(sums: tuple[Ext, Ext], products: tuple[Ext, Ext], at: Array) -> tuple[Ext, Ext]:
-        weight = _meant(_slice(pyramid, half + at * BLOCK), at * BLOCK, half)
-        return tuple(_accumulate(total, weight, x) for total, x in zip(sums, products, strict=True))
 
     def body(at: Array, carry: Any) -> Any:
         sums, previous = carry
-        sums = weighted(sums, previous, at - 1)
+        weight = _meant(_slice(pyramid, half + (at - 1) * BLOCK), (at - 1) * BLOCK, half)
+        sums = tuple(_accumulate(total, weight, x) for total, x in zip(sums, previous, strict=True))
         a = Children(*(_slice(table, at * BLOCK) for table in low))
         b = Children(*(_slice(table, offset + at * BLOCK) for table in high))
         step = Children(*(extension.sub(y, x) for x, y in zip(a, b, strict=True)))
         return sums, tuple(_two_products(t.p0, t.q1, t.p1, t.q0) for t in (a, step))
 
     start = (_zeros(), _zeros())
-    sums, last = lax.fori_loop(np.int64(0), _blocks(half), body, (start, start))
-    at_zero, leading = weighted(sums, last, _blocks(half) - 1)
-    return extension.total(at_zero), extension.total(leading)
+    # One block more than there are, so that the last one is weighted by the same program.
+    sums, _ = lax.fori_loop(np.int64(0), _blocks(half) + 1, body, (start, start))
+    return _totals(sums)
+
+
+def _totals(sums: tuple[Ext, Ext]) -> Array:
+    """uint64[4]: the planes of the sums over blocks."""
+    return arrays.total(jnp.stack([plane for value in sums for plane in value]), axis=1)
 
 
 @jax.jit
@@ -172,18 +171,16 @@ def join_within(nodes: Fractions, half: Array) -> Fractions:
     return lax.fori_loop(np.int64(0), _blocks(half), body, Fractions(empty, empty))
 
 
-@jax.jit
-def start_within(nodes: Fractions, half: Array, ratio: Ext, pyramid: Ext) -> tuple[Children, Array]:
-    """The tables of a layer's sumcheck from the 2 half nodes of the next one, and its first sums."""
+@partial(jax.jit, donate_argnames="spare")
+def start_within(nodes: Fractions, spare: Children, half: Array, ratio: Ext) -> Children:
+    """The tables of a layer's sumcheck from the 2 half nodes of the next one; p0 becomes u0."""
 
     def body(at: Array, out: Children) -> Children:
         children = _children(nodes, at * BLOCK, half)
         children = children._replace(p0=extension.mul_add(ratio, children.q0, children.p0))
         return _tables(lambda table, part: _update(table, part, at * BLOCK), out, children)
 
-    empty = extension.zeros(PIECE)
-    tables = lax.fori_loop(np.int64(0), _blocks(half), body, Children(empty, empty, empty, empty))
-    return tables, _packed(_layer_sums(tables, tables, half // 2, half // 2, pyramid))
+    return lax.fori_loop(np.int64(0), _blocks(half), body, spare)
 
 
 @jax.jit
@@ -201,20 +198,18 @@ def fold_pieces(low: Any, high: Any, r: Ext) -> Any:
 @jax.jit
 def layer_sums(low: Children, high: Children, offset: Array, half: Array, pyramid: Ext) -> Array:
     """uint64[4]: the sums of `_layer_sums`."""
-    return _packed(_layer_sums(low, high, offset, half, pyramid))
+    return _layer_sums(low, high, offset, half, pyramid)
 
 
 @partial(jax.jit, donate_argnames="spare")
 def layer_round(children: Children, spare: Children, half: Array, r: Ext, pyramid: Ext) -> tuple[Children, Array]:
     """Fold tables of 2 half entries within pieces; returns them and the sums of the next round."""
     folded = _fold(children, spare, half, r)
-    return folded, _packed(_layer_sums(folded, folded, half // 2, half // 2, pyramid))
+    return folded, _layer_sums(folded, folded, half // 2, half // 2, pyramid)
 
 
-def _product_sums(
-    low: tuple[Ext, Ext], high: tuple[Ext, Ext], offset: Array, half: Array
-) -> tuple[Ext, Ext]:
-    """Sums over x < half of f g at X = 0 and of the coefficient of X^2; `high` is at [offset + x]."""
+def _product_sums(low: tuple[Ext, Ext], high: tuple[Ext, Ext], offset: Array, half: Array) -> Array:
+    """uint64[4]: sums over x < half of f g at X = 0 and the coefficient of X^2; `high` is at [offset + x]."""
 
     def body(at: Array, sums: tuple[Ext, Ext]) -> tuple[Ext, Ext]:
         start = at * BLOCK
@@ -224,14 +219,13 @@ def _product_sums(
         f = _meant(f, start, half)
         return _accumulate(sums[0], f, g), _accumulate(sums[1], f_step, extension.sub(g_high, g))
 
-    at_zero, leading = lax.fori_loop(np.int64(0), _blocks(half), body, (_zeros(), _zeros()))
-    return extension.total(at_zero), extension.total(leading)
+    return _totals(lax.fori_loop(np.int64(0), _blocks(half), body, (_zeros(), _zeros())))
 
 
 @jax.jit
 def product_sums(low: tuple[Ext, Ext], high: tuple[Ext, Ext], offset: Array, half: Array) -> Array:
     """uint64[4]: the sums of `_product_sums`."""
-    return _packed(_product_sums(low, high, offset, half))
+    return _product_sums(low, high, offset, half)
 
 
 @partial(jax.jit, donate_argnames="spare")
@@ -240,4 +234,4 @@ def product_round(
 ) -> tuple[tuple[Ext, Ext], Array]:
     """Fold tables of 2 half entries within pieces; returns them and the sums of the next round."""
     folded = _fold(tables, spare, half, r)
-    return folded, _packed(_product_sums(folded, folded, half // 2, half // 2))
+    return folded, _product_sums(folded, folded, half // 2, half // 2)

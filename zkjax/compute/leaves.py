@@ -67,17 +67,18 @@ class Columns:
         beta_squared = extension.asarray(self.beta_squared)
         columns = [*self.columns] + [PADDING] * ((1 << self.column_bits) - len(self.columns))
         columns += [PADDING] * (size // rows - len(columns))
+        counts = np.array([column.count for column in columns], np.int64)
+        constants = Ext.from_list([column.constant for column in columns])
+        repeat = min(size, rows) // unit
         for start in range(0, len(columns) * rows, size):
-            covered = columns[start // rows : -(-(start + size) // rows)]
+            covered = slice(start // rows, -(-(start + size) // rows))
             within = slice(start % rows, start % rows + min(size, rows))
-            repeat = min(size, rows) // unit
-            counts = np.repeat(np.array([column.count for column in covered], np.int64), repeat)
-            constants = Ext.from_list([column.constant for column in covered for _ in range(repeat)])
             integers = [
-                _joined([None if array is None else array[within] for array in arrays_], size)
-                for arrays_ in zip(*(column.integers for column in covered), strict=True)
+                _joined([None if array is None else array[within] for array in coordinate], size)
+                for coordinate in zip(*(column.integers for column in columns[covered]), strict=True)
             ]
-            yield leaf_fractions(*integers, counts, constants, beta_squared)
+            count, re, im = (np.repeat(plane[covered], repeat) for plane in (counts, *constants))
+            yield leaf_fractions(*integers, count, Ext(re, im), beta_squared)
 
 
 def _joined(parts: Sequence[Integers], size: int) -> np.ndarray | jax.Array:

@@ -20,7 +20,7 @@ from zkjax.compute.fractions import Children, Fractions
 from zkjax.compute.leaves import Columns
 from zkjax.fields import extension
 from zkjax.fields.mersenne61 import K
-from zkjax.fields.vectors import Ext, equality_weights, ext_scale, ext_sub
+from zkjax.fields.vectors import Ext, equality_weights, ext_mul, ext_sub
 
 Array = jax.Array
 
@@ -38,23 +38,23 @@ def _integer(value: int) -> Array:
 
 @lru_cache(maxsize=4)
 def pyramid(point: tuple[K, ...]) -> Ext:
-    """`blocked.equality_pyramid` of the last coordinates of a point."""
-    point = (K.ZERO,) * (LOG_PIECE - len(point)) + point[-LOG_PIECE:]
-    return blocked.equality_pyramid(_pyramid(point[LOG_LOW:]), _pyramid(point[:LOG_LOW]))
+    """`blocked.equality_pyramid` of a point of at most 14 coordinates."""
+    coordinates = Ext.from_list([K.ZERO] * (LOG_PIECE - len(point)) + list(point)).reshape(2, LOG_LOW)
+    layers = [Ext(np.zeros((2, 1), np.uint64), np.zeros((2, 1), np.uint64))]
+    weights = Ext(np.ones((2, 1), np.uint64), np.zeros((2, 1), np.uint64))
+    layers.append(weights)
+    for at in reversed(range(LOG_LOW)):
+        upper = ext_mul(weights, coordinates[:, at : at + 1])
+        lower = ext_sub(weights, upper)
+        weights = Ext(*(np.concatenate(planes, axis=1) for planes in zip(lower, upper, strict=True)))
+        layers.append(weights)
+    both = Ext(*(np.concatenate(planes, axis=1) for planes in zip(*layers, strict=True)))
+    return blocked.equality_pyramid(both[1], both[0])
 
 
-def _pyramid(point: Sequence[K]) -> Ext:
-    """Equality weights of the last k coordinates at [2^k, 2^(k+1)), for every k."""
-    planes: list[Ext] = [Ext.from_list([K.ZERO]), Ext.from_list([K.ONE])]
-    for r in reversed(point):
-        upper = ext_scale(planes[-1], r)
-        lower = ext_sub(planes[-1], upper)
-        planes.append(Ext(np.concatenate([lower.re, upper.re]), np.concatenate([lower.im, upper.im])))
-    return Ext(np.concatenate([x.re for x in planes]), np.concatenate([x.im for x in planes]))
-
-
-def _spare(like: Children | tuple[Ext, Ext]) -> Children | tuple[Ext, Ext]:
-    return jax.tree.map(lambda plane: jnp.asarray(np.zeros(plane.shape, np.uint64)), like)
+def _empty(tables: int) -> list[Ext]:
+    planes = [jnp.asarray(np.zeros(PIECE, np.uint64)) for _ in range(2 * tables)]
+    return [Ext(*planes[at : at + 2]) for at in range(0, 2 * tables, 2)]
 
 
 def _read(part: Array) -> tuple[K, K]:
@@ -84,6 +84,7 @@ class PieceTree:
                 if len(pieces) > 1
                 else [blocked.join_within(pieces[0], _integer(1 << number))]
             )
+        self._spares: list[Children] = []
 
     def root(self) -> tuple[K, K]:
         p, q = self._layers[0][0]
@@ -92,39 +93,43 @@ class PieceTree:
     def layer(self, number: int, point: Sequence[K], ratio: K) -> PieceLayer:
         """The sumcheck of a layer, each once and in order: its tables are given up."""
         nodes, self._layers[number + 1] = self._layers[number + 1], []
-        return PieceLayer(nodes, point, ratio)
+        return PieceLayer(nodes, point, ratio, self._spares)
 
 
 class PieceLayer:
     """The rounds of one layer of one tree: `sums`, then `fold`, for every variable; then `children`.
 
-    `nodes` are the children, 2^(len(point) + 1) fractions.
+    `nodes` are the children, 2^(len(point) + 1) fractions. `spares` are pieces to write to, taken from
+    this list and put back.
     """
 
-    def __init__(self, nodes: list[Fractions], point: Sequence[K], ratio: K):
-        self._left, self._ratio = list(point), ratio
+    def __init__(self, nodes: list[Fractions], point: Sequence[K], ratio: K, spares: list[Children]):
+        self._left, self._ratio, self._spares = list(point), ratio, spares
         self._pyramid = pyramid(tuple(point[1:][-LOG_PIECE:]))
-        self._spare: Children | None = None
         if len(nodes) == 1:
-            tables, sums = blocked.start_within(nodes[0], _integer(1 << len(point)), _element(ratio), self._pyramid)
-            self._tables, self._parts, self._weights = [tables], [sums], [K.ONE]
+            half = _integer(1 << len(point))
+            self._tables = [blocked.start_within(nodes[0], self._spare(), half, _element(ratio))]
         else:
             self._tables = [
                 Children(blocked.mixed(a.p, a.q, _element(ratio)), b.p, a.q, b.q) for a, b in _pairs(nodes)
             ]
-            self._evaluate()
+        self._evaluate()
+
+    def _spare(self) -> Children:
+        return self._spares.pop() if self._spares else Children(*_empty(4))
 
     def _evaluate(self) -> None:
-        """Start the sums of the coming round on whole pieces."""
+        """Start the sums of the coming round."""
+        self._weights = [K.ONE]
         if len(self._tables) > 1:
             self._weights = equality_weights(self._left[1 : len(self._left) - LOG_PIECE]).to_list()
-            offset, half = _integer(0), _integer(PIECE)
-            pairs = _pairs(self._tables)
+            offset, half, pairs = 0, PIECE, _pairs(self._tables)
         else:
-            self._weights = [K.ONE]
-            offset = half = _integer(PIECE // 2)
+            offset = half = 1 << len(self._left) >> 1
             pairs = [(self._tables[0], self._tables[0])]
-        self._parts = [blocked.layer_sums(low, high, offset, half, self._pyramid) for low, high in pairs]
+        self._parts = [
+            blocked.layer_sums(low, high, _integer(offset), _integer(half), self._pyramid) for low, high in pairs
+        ]
 
     def sums(self) -> tuple[K, K]:
         """The round polynomial, equality factor left out, at zero and its coefficient of X^2."""
@@ -143,13 +148,15 @@ class PieceLayer:
             self._evaluate()
             return
         (tables,) = self._tables
-        spare = self._spare or _spare(tables)
-        folded, sums = blocked.layer_round(tables, spare, _integer(half), _element(r), self._pyramid)
-        self._tables, self._spare, self._parts, self._weights = [folded], tables, [sums], [K.ONE]
+        folded, sums = blocked.layer_round(tables, self._spare(), _integer(half), _element(r), self._pyramid)
+        self._spares.append(tables)
+        self._tables, self._parts, self._weights = [folded], [sums], [K.ONE]
 
     def children(self) -> tuple[K, K, K, K]:
         """p0, p1, q0, q1 at the challenges, after the last round."""
         mixed, p1, q0, q1 = (_first(table) for table in self._tables[0])
+        self._spares.append(self._tables.pop())
+        del self._spares[2:]
         return mixed - self._ratio * q0, p1, q0, q1
 
 
@@ -186,7 +193,7 @@ class PieceProduct:
             self._evaluate()
             return
         (tables,) = self._tables
-        spare = self._spare or _spare(tables)
+        spare = self._spare or tuple(_empty(2))
         folded, sums = blocked.product_round(tables, spare, _integer(self._size), _element(r))
         self._tables, self._spare, self._parts = [folded], tables, [sums]
 
