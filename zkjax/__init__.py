@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from zkjax.errors import FileError, UserError, VerificationError, WitnessError, ZkjaxError
 
 if TYPE_CHECKING:
-    from zkjax.api import Program, Run, compile, prove
+    from zkjax.api import Checkpoint, Program, Run, commit, compile, prove
     from zkjax.statement.proof import Proof
     from zkjax.statement.statement import Statement
     from zkjax.verifier import verify
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Checkpoint",
     "FileError",
     "Program",
     "Proof",
@@ -33,6 +34,7 @@ __all__ = [
     "VerificationError",
     "WitnessError",
     "ZkjaxError",
+    "commit",
     "compile",
     "prove",
     "verify",
@@ -42,6 +44,8 @@ _HOME = {
     "compile": "zkjax.api",
     "Program": "zkjax.api",
     "Run": "zkjax.api",
+    "commit": "zkjax.api",
+    "Checkpoint": "zkjax.api",
     "prove": "zkjax.api",
     "Statement": "zkjax.statement.statement",
     "Proof": "zkjax.statement.proof",

@@ -18,32 +18,90 @@ SECRET_MODE = 0o600
 def write_whole(path: Path, content: bytes, *, mode: int = PUBLIC_MODE) -> None:
     """Put `content` at `path`, replacing what is there, or change nothing.
 
-    The bytes go to a temporary name in the same folder, are synced, renamed, and the folder is
-    synced, so the file survives a crash of the machine once this returns. The temporary file
-    has its final permissions from the moment it exists. Only a killed process can leave a
-    temporary file behind; `remove_partial` clears those.
+    The file survives a crash of the machine once this returns.
 
     Raises:
         CannotWrite: the operating system refused; nothing is left behind.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with Staging() as staging:
+        staging.add(path, content, mode=mode)
+        staging.put_in_place()
+
+
+class Staging:
+    """Several files that are written first, under temporary names, and then renamed together.
+
+    Everything that is likely to fail, for want of space or permission, fails before the first
+    rename. A temporary file stands in the folder of its target and has its final permissions from
+    the moment it exists. Only a killed process can leave one behind; `remove_partial` clears those.
+    """
+
+    def __init__(self) -> None:
+        self._staged: list[tuple[Path, Path]] = []
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for partial, _target in self._staged:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+
+    def add(self, path: Path, content: bytes, *, mode: int = PUBLIC_MODE) -> None:
+        """Write and sync `content`, to be renamed to `path` later.
+
+        Raises:
+            CannotWrite
+        """
+        partial = self._partial(path)
         try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            self._staged.append((partial, path))
             try:
                 os.fchmod(descriptor, mode)
                 write_all(descriptor, content)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            partial.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
-        sync_folder(path.parent)
-    except OSError as error:
-        raise CannotWrite(path, f"cannot write {len(content):,} bytes: {error.strerror}") from error
+        except OSError as error:
+            raise CannotWrite(path, f"cannot write {len(content):,} bytes: {error.strerror}") from error
+
+    def add_link(self, path: Path, source: Path) -> None:
+        """A second name `path` for the file `source`, to be put in place like the others.
+
+        Raises:
+            CannotWrite: they do not lie on one file system, or it has no hard links
+        """
+        if path.exists() and path.samefile(source):
+            return
+        partial = self._partial(path)
+        try:
+            partial.hardlink_to(source)
+        except OSError as error:
+            raise CannotWrite(path, f"cannot be linked to {source}: {error.strerror}") from error
+        self._staged.append((partial, path))
+
+    def put_in_place(self) -> None:
+        """Rename everything, in the order in which it was added, and sync the folders.
+
+        Raises:
+            CannotWrite
+        """
+        for partial, path in self._staged:
+            try:
+                partial.replace(path)
+            except OSError as error:
+                raise CannotWrite(path, f"cannot be put in place: {error.strerror}") from error
+        try:
+            for folder in dict.fromkeys(path.parent for _, path in self._staged):
+                sync_folder(folder)
+        except OSError as error:
+            raise CannotWrite(folder, f"cannot be synced: {error.strerror}") from error
+        self._staged.clear()
+
+    @staticmethod
+    def _partial(path: Path) -> Path:
+        return path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
 
 
 def write_all(descriptor: int, content: bytes) -> None:

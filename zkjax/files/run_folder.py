@@ -1,23 +1,28 @@
 """The folder of one proved block: what may be published, and apart from it what may not.
 
-    DIR/statement.zkjax          public: circuit, digests of commitments, public outputs
+    DIR/statement.zkjax          public: circuit, schedule, digests of the commitments
     DIR/proof.zkjax              public
-    DIR/secret/                  mode 0700: openings of commitments, the state after the block,
-                                 the ledger of openings, the report of the run
+    DIR/secret/                  mode 0700, its files 0600:
+        data.zkjax               opens the commitment to the data set
+        after.zkjax              opens the commitment to the weights after the block
+        state.zkjax              the user's state after the block, for the next one to start from
+        openings.ledger          how often each commitment was opened
+        report.json              timings and accuracies of the run
 
 Publishing a run is copying `DIR` without `DIR/secret`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from zkjax.files.artefact import Artefact, Kind, read, write
-from zkjax.files.atomic import SECRET_MODE, remove_partial, sync_folder, write_whole
+from zkjax.files.artefact import Artefact, Kind, encode, read
+from zkjax.files.atomic import SECRET_MODE, Staging, remove_partial, sync_folder
 from zkjax.files.errors import CannotWrite, MissingFile
 from zkjax.files.ledger import Ledger
 
@@ -61,9 +66,12 @@ class RunFolder:
     def writing(self) -> Iterator[RunFolder]:
         """The folder, created where missing, for one writing process at a time.
 
+        If the body fails before anything was written, a new folder is gone again.
+
         Raises:
             CannotWrite: it cannot be created or written, or another process is writing to it
         """
+        created = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.secret.mkdir(mode=0o700, exist_ok=True)
@@ -80,11 +88,17 @@ class RunFolder:
             remove_partial(self.path)
             remove_partial(self.secret)
             yield self
+        except BaseException:
+            with contextlib.suppress(OSError):  # whatever is not empty stays
+                self.secret.rmdir()
+                if created:
+                    self.path.rmdir()
+            raise
         finally:
             os.close(descriptor)
 
-    def remove_public_part(self) -> None:
-        """Delete proof and statement, so that a new one never stands beside an old one.
+    def remove_run(self) -> None:
+        """Delete a run, its proof first. The ledger stays: what it counted stays counted.
 
         Raises:
             CannotWrite
@@ -93,37 +107,45 @@ class RunFolder:
             self.proof.unlink(missing_ok=True)
             self.statement.unlink(missing_ok=True)
             sync_folder(self.path)
+            for file in self.secret.glob(f"*{SUFFIX}"):
+                file.unlink()
+            self.report.unlink(missing_ok=True)
+            sync_folder(self.secret)
         except OSError as error:
             raise CannotWrite(self.path, f"cannot be cleared: {error.strerror}") from error
 
-    def write_public(self, parameters: bytes, statement: bytes, proof: bytes) -> None:
-        """The statement and then the proof, each whole; a failure leaves neither.
+    def write_run(
+        self,
+        parameters: bytes,
+        *,
+        statement: bytes,
+        proof: bytes,
+        secrets: Mapping[str, tuple[Kind, bytes]],
+        report: bytes,
+        previous: RunFolder | None = None,
+    ) -> None:
+        """Replace what is here by a new run. All of it is on disk before the old run is touched.
+
+        `secrets` are payloads by name. `previous` is the block before: blocks of one chain open the
+        same commitments, so from now on both folders name one ledger. The proof comes last: where
+        it stands, all the rest does.
 
         Raises:
-            CannotWrite
+            CannotWrite: the disk is full or not writable, or the two folders do not lie on one
+                file system with hard links; the old run is still whole
         """
-        self.remove_public_part()
-        try:
-            write(self.statement, Kind.STATEMENT, parameters, statement)
-            write(self.proof, Kind.PROOF, parameters, proof)
-        except BaseException:
-            self.remove_public_part()
-            raise
-
-    def write_secret(self, name: str, kind: Kind, parameters: bytes, payload: bytes) -> Path:
-        """A secret artefact under `DIR/secret`, mode 0600.
-
-        Raises:
-            CannotWrite
-        """
-        if not kind.secret:
-            raise ValueError(f"a {kind.title} is public")
-        path = self.secret_file(name)
-        write(path, kind, parameters, payload)
-        return path
-
-    def write_report(self, content: bytes) -> None:
-        write_whole(self.report, content, mode=SECRET_MODE)
+        with Staging() as staging:
+            if previous is not None:
+                staging.add_link(self.ledger.path, previous.ledger.path)
+            for name, (kind, payload) in secrets.items():
+                if not kind.secret:
+                    raise ValueError(f"a {kind.title} is public")
+                staging.add(self.secret_file(name), encode(kind, parameters, payload), mode=SECRET_MODE)
+            staging.add(self.report, report, mode=SECRET_MODE)
+            staging.add(self.statement, encode(Kind.STATEMENT, parameters, statement))
+            staging.add(self.proof, encode(Kind.PROOF, parameters, proof))
+            self.remove_run()
+            staging.put_in_place()
 
     def read_statement(self, *, parameters: bytes | None = None, max_payload: int) -> Artefact:
         self._check_exists()
