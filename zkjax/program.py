@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -38,6 +39,7 @@ from zkjax.frontend.roles import Tree
 from zkjax.frontend.trace import run
 from zkjax.statement.circuit import Circuit
 from zkjax.statement.ranges import check_ranges
+from zkjax.witness.run import Run, run_program
 
 TRANSLATION_TOLERANCE = 0.01
 
@@ -171,6 +173,32 @@ class Program:
                 advanced = np.asarray(value) + increment * self.steps
                 leaves[leaf.index] = _like(value, advanced)
         return jax.tree_util.tree_unflatten(structure, leaves)
+
+    def run(self, state: Any, dataset: Any, schedule: Any) -> Run:
+        """Train one block exactly, in the integer arithmetic that a proof is about.
+
+        `dataset` is a pytree like a batch with any number of rows, `schedule` an integer array
+        [steps, batch] of row numbers. `run.state` is the state after it, from which the next block
+        can start. Raises UserError for input that does not fit, OutOfRangeError (layer, step,
+        index, value, bound) where the run leaves its proven ranges.
+        """
+        return run_program(self, state, dataset, schedule)
+
+    def step(self, state: Any, batch: Any) -> Any:
+        """One step of the integer program, a drop-in for the training step; returns what that returns.
+
+        The weights in and out are the user's own floats, rounded to multiples of 2**-16: a block
+        of one step. Inside a longer block weights keep all their bits and are rounded once at its
+        end, so a run of steps differs from `run` by that rounding, and changes below 2**-17 are
+        lost here. The auxiliary output, if any, is the training step's own at `state`, in floats.
+        """
+        rows = np.arange(self.batch, dtype=np.int32)[None]
+        after = self._one_step.run(state, batch, rows).state
+        return (after, jax.jit(self.train_step)(state, batch)[1]) if self.has_aux else after
+
+    @cached_property
+    def _one_step(self) -> Program:
+        return self if self.steps == 1 else replace(self, plan=replace(self.plan, steps=1), _lowered={})
 
     def __str__(self) -> str:
         return _printed(self)
