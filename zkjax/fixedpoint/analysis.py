@@ -28,13 +28,15 @@ from zkjax.fixedpoint.step import (
 class Roles:
     """Node sets of a step.
 
-    `weights`: linear in the state, with nothing else. `rounded`: computed values that must be
-    narrow. `gating`: nodes whose sign gates. `gradients`: nodes that a gate multiplies. `losses`:
-    rounded nodes in which every change of the state is linear (or constant), as in the gradient of
-    the loss; for each, the state leaves whose changes are linear in it.
+    - `weights`: linear in the state, with nothing else; `data`: computed from data alone.
+    - `rounded`: computed values that must be narrow.
+    - `gating`: nodes whose sign gates; `gradients`: nodes that a gate multiplies.
+    - `losses`: rounded nodes in which every change of the state is linear or constant, as in the
+      gradient of the loss; for each, the state leaves whose changes are linear in it.
     """
 
     weights: frozenset[int]
+    data: frozenset[int]
     rounded: frozenset[int]
     gating: frozenset[int]
     gradients: frozenset[int]
@@ -62,6 +64,7 @@ def origin(step: Step, node: int) -> int:
 def roles(step: Step) -> Roles:
     """Raises UserError for a product of two weights."""
     weights: set[int] = set()
+    data: set[int] = set()
     rounded: set[int] = set()
     gating: set[int] = set()
     gradients: set[int] = set()
@@ -74,11 +77,13 @@ def roles(step: Step) -> Roles:
         return node
 
     for index, found in enumerate(step.nodes):
+        inner = [i for i in operands(found) if not isinstance(step.nodes[i], Uniform)]
+        if isinstance(found, DataLeaf) or (inner and data.issuperset(inner)):
+            data.add(index)
         match found:
             case StateLeaf():
                 weights.add(index)
             case Axes() | Linear():
-                inner = [i for i in operands(found) if not isinstance(step.nodes[i], Uniform)]
                 if inner and weights.issuperset(inner):
                     weights.add(index)
             case Product(left=left, right=right):
@@ -104,6 +109,7 @@ def roles(step: Step) -> Roles:
             rounded.add(node)
     return Roles(
         frozenset(weights),
+        frozenset(data),
         frozenset(rounded),
         frozenset(gating),
         frozenset(gradients),

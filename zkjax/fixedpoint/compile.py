@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.program import Lowered
 from zkjax.errors import UserError
 from zkjax.fixedpoint.analysis import Roles, roles
-from zkjax.fixedpoint.dyadic import written
+from zkjax.fixedpoint.dyadic import is_short, written
 from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.formats import (
     LEAST_BITS,
@@ -149,12 +148,9 @@ def _weights(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) -> d
             continue
         m, k = multiplier(change.factor, name, plan.fold)
         fraction = max(STATE_FRACTION, changes[name].fraction + k)
-        effective = None
-        if change.rate is not None:
-            applied = effective_factor(m, k, name, plan.fold)
-            effective = abs(change.rate * applied / change.factor)
+        applied = effective_factor(m, k, name, plan.fold)
         integer_step = m << (fraction - changes[name].fraction - k)
-        formats[name] = WeightFormat(fraction, bits, integer_step, change.rate, effective)
+        formats[name] = WeightFormat(fraction, bits, integer_step, change.factor, applied, change.rate)
     return formats
 
 
@@ -180,20 +176,30 @@ def _bind_state(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) -
 
 def _remarks(plan: Plan, weights: Mapping[str, WeightFormat], lowering: Lowering) -> tuple[str, ...]:
     """Public facts that belong to the circuit: learning rate, formats of the data, approximations."""
-    by_rate: dict[tuple[Fraction, Fraction], list[str]] = {}
+    sayings: dict[str, list[str]] = {}
     for name, form in weights.items():
-        if form.rate is not None and form.effective is not None:
-            by_rate.setdefault((form.rate, form.effective), []).append(name)
+        if name in plan.step.changes:
+            sayings.setdefault(_rate_remark(form), []).append(name)
     remarks = [
-        f"learning rate {written(effective)}, the training step's {float(rate):.9g}: "
-        + ("all weights" if len(by_rate) == 1 else ", ".join(names))
-        for (rate, effective), names in by_rate.items()
+        f"{saying}: {'all weights' if len(sayings) == 1 else ', '.join(names)}" for saying, names in sayings.items()
     ]
     remarks += [
         f"data {name}: integers in [{form.lo}, {form.hi}] times 2^-{form.fraction_bits}"
         for name, form in plan.data.items()
     ]
     return (*remarks, *lowering.approximations, *plan.step.notes)
+
+
+def _rate_remark(form: WeightFormat) -> str:
+    """The effective learning rate as an exact number, and the user's."""
+    rate, effective = form.rate, form.effective_rate
+    if rate is None or effective is None:
+        return f"change times {written(form.applied)}, in the training step {float(form.factor):.9g}"
+    theirs = f"in the training step {float(rate):.9g}"
+    if effective == rate or is_short(effective, 16):
+        return f"learning rate {written(effective)} = {float(effective):.9g}, {theirs}"
+    together = f"with the constants of the loss exactly {written(abs(form.applied))}"
+    return f"learning rate {float(effective):.9g}, {together}, {theirs}"
 
 
 def _check_bounds(circuit: Circuit, lowering: Lowering, plan: Plan) -> None:

@@ -83,15 +83,21 @@ class WeightFormat:
     """A state leaf: committed at STATE_FRACTION fraction bits with |integer| <= 2**bits.
 
     Inside the block it is exact at `fraction_bits`, and moves by `step` * the integer change.
-    `rate` is the user's learning rate, `effective` the one that is applied; both None if the leaf
-    does not move or its program shows no rate.
+    `factor` is the user's constant between change and move, of the loss and the optimiser together,
+    `applied` the dyadic one that the integers apply; `rate` is the user's learning rate, if known.
     """
 
     fraction_bits: int
     bits: int
     step: int
+    factor: Fraction = Fraction(0)
+    applied: Fraction = Fraction(0)
     rate: Fraction | None = None
-    effective: Fraction | None = None
+
+    @property
+    def effective_rate(self) -> Fraction | None:
+        """The learning rate that the integers apply."""
+        return None if self.rate is None else abs(self.rate * self.applied / self.factor)
 
 
 @dataclass(frozen=True)

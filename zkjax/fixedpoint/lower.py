@@ -14,7 +14,7 @@ from math import prod
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.errors import UserError
 from zkjax.fixedpoint.analysis import Roles, is_rearranged, origin
-from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, ratio, short, written
+from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, is_short, ratio, short, written
 from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.formats import DataFormat, Precision, TensorFormat
 from zkjax.fixedpoint.rates import Fold
@@ -32,6 +32,8 @@ from zkjax.fixedpoint.step import (
 
 WIDE = 1 << 60
 CONSTANT_FRACTION = 20
+PREPARED_BITS = 15
+LEAST_MULTIPLIER_BITS = 6
 LETTERS = "abcdefghijklmnopqrsuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -124,31 +126,44 @@ class Lowering:
             self.approximations.append(text)
 
     def _linear(self, index: int, terms: tuple[tuple[Fraction, int], ...]) -> Placed:
-        """Terms aligned to one fraction by powers of two; long coefficients become short ones."""
-        parts = []
-        offset = None
+        """Terms aligned to one fraction; long coefficients become short ones."""
+        parts: list[tuple[Fraction, Placed]] = []
+        offset = Fraction(0)
         for coefficient, inner in terms:
-            found = self.step.nodes[inner]
-            if isinstance(found, Uniform):
-                offset = coefficient * found.value
-                continue
-            placed = self.value(inner)
-            bits = MULTIPLIER_BITS
-            if len(terms) == 1 and placed.bound < WIDE:  # prepared data, to stay narrow
-                bits = min(max(16 - placed.bound.bit_length(), 6), MULTIPLIER_BITS)
-            multiplier, power = short(coefficient, bits)
-            if ratio(multiplier, power) != coefficient:
+            value = self.step.nodes[inner]
+            if isinstance(value, Uniform):
+                offset = coefficient * value.value
+            else:
+                parts.append((coefficient, self.value(inner)))
+        exact = all(is_short(c, MULTIPLIER_BITS) for c, _ in parts) and (not offset or is_short(offset, 8))
+        if index in self.roles.data and not exact:
+            multipliers, fraction = self._prepared(parts, offset)
+        else:
+            short_ones = [short(coefficient) for coefficient, _ in parts]
+            places = [placed.fraction + power for (_, power), (_, placed) in zip(short_ones, parts, strict=True)]
+            fraction = max([*places, _constant_fraction(offset)] if offset else places)
+            multipliers = [m << (fraction - place) for (m, _), place in zip(short_ones, places, strict=True)]
+        scaled = []
+        for multiplier, (coefficient, placed) in zip(multipliers, parts, strict=True):
+            used = ratio(multiplier, fraction - placed.fraction)
+            if used != coefficient:
                 what = f"the factor {float(coefficient):.9g} at {self.step.lines[index]}"
-                self._approximated(what, coefficient, ratio(multiplier, power))
-            parts.append((multiplier, placed, placed.fraction + power))
-        fraction = max(place for _, _, place in parts)
-        if offset is not None:
-            fraction = max(fraction, _constant_fraction(offset))
-            shape = self.step.nodes[index].shape
-            parts.append((1, self._constant(shape, offset, fraction), fraction))
-        scaled = [(m << (fraction - place), placed) for m, placed, place in parts]
+                self._approximated(what, coefficient, used)
+            scaled.append((multiplier, placed))
+        if offset:
+            scaled.append((1, self._constant(self.step.nodes[index].shape, offset, fraction)))
         node = self.builder.combine(*((m, placed.node) for m, placed in scaled))
         return Placed(node, fraction, min(WIDE, sum(abs(m) * placed.bound for m, placed in scaled)))
+
+    def _prepared(self, parts: list[tuple[Fraction, Placed]], offset: Fraction) -> tuple[list[int], int]:
+        """(multipliers, fraction) for data in about PREPARED_BITS magnitude bits, shared twos left out."""
+        largest = abs(offset) + sum(abs(c) * placed.bound * Fraction(2) ** -placed.fraction for c, placed in parts)
+        places = [placed.fraction + LEAST_MULTIPLIER_BITS - exponent(abs(float(c))) for c, placed in parts]
+        fraction = max(PREPARED_BITS - exponent(float(largest)), *places)
+        multipliers = [round(c * Fraction(2) ** (fraction - placed.fraction)) for c, placed in parts]
+        while not offset and not any(m % 2 for m in multipliers):
+            multipliers, fraction = [m // 2 for m in multipliers], fraction - 1
+        return multipliers, fraction
 
     def _axes(self, placed: Placed, own: tuple[int, ...], source: tuple[int, ...], shape: tuple[int, ...]) -> Placed:
         moved = (0, *(-1 if axis == -1 else axis + 1 for axis in source))

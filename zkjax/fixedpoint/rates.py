@@ -38,11 +38,11 @@ class Fold:
 
 def choose_fold(step: Step, roles: Roles) -> Fold | None:
     """The fold that serves most leaves, or None where no leaf needs one or no node serves."""
-    needy = {name for name, change in step.changes.items() if not is_short(change.factor, FREE_BITS)}
+    needy = [name for name, change in step.changes.items() if not is_short(change.factor, FREE_BITS)]
     best: tuple[int, int, Fraction, frozenset[str]] | None = None
     for node, leaves in roles.losses.items():
         served: dict[Fraction, int] = {}
-        for name in leaves & needy:
+        for name in filter(leaves.__contains__, needy):
             odd = odd_part(step.changes[name].factor)
             served[odd] = served.get(odd, 0) + 1
         for odd, count in served.items():

@@ -180,6 +180,8 @@ class StepGraph:
         shape = self.shape(terms[0][1])
         merged: dict[int, Fraction] = {}
         offset = Fraction(0)
+        if all(node in self._of_data or self.uniform_value(node) is not None for _, node in terms):
+            terms = [(c * factor, leaf) for c, node in terms for leaf, factor in self.flat_terms(node).items()]
         for coefficient, node in terms:
             if self.shape(node) != shape:
                 raise ValueError(f"linear mixes shapes {shape} and {self.shape(node)}")
@@ -319,9 +321,16 @@ class StepGraph:
         if not isinstance(inner, Linear):
             return {node: Fraction(1)}
         total: dict[int, Fraction] = {}
+        offset = Fraction(0)
         for coefficient, term in inner.terms:
             for leaf, factor in self.flat_terms(term).items():
-                total[leaf] = total.get(leaf, Fraction(0)) + coefficient * factor
+                value = self.uniform_value(leaf)
+                if value is None:
+                    total[leaf] = total.get(leaf, Fraction(0)) + coefficient * factor
+                else:
+                    offset += coefficient * factor * value
+        if offset:
+            total[self.uniform(inner.shape, offset)] = Fraction(1)
         return {leaf: factor for leaf, factor in total.items() if factor}
 
 

@@ -45,12 +45,10 @@ def _equality(equal: int) -> Rule:
             inner = graph.nodes[node]
             if not isinstance(inner, Relu):
                 continue
-            others = [(c, other) for other, c in terms.items() if other != node]
-            if not others:  # relu(x) == 0
+            rest = {other: c for other, c in terms.items() if other != node}
+            if not rest:  # relu(x) == 0
                 return values.sign_of(inner.node, equal, equal, 1 - equal)
-            rest, base = graph.factored(graph.linear(others))
-            scale, x = graph.factored(inner.node)
-            if base == x and rest == -factor * scale:  # x == relu(x)
+            if rest == graph.flat_terms(graph.scaled(-factor, inner.node)):  # x == relu(x)
                 return values.sign_of(inner.node, 1 - equal, equal, equal)
         raise Refused("a test for equality", "compare outside of the step, and pass the result in the batch")
 
