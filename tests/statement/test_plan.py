@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from tests.blocks import DenseShape, dense_block
 from tests.statement.circuits import PRODUCT, QUOTIENT, REMAINDER, STATE, appended, small, small_statement
-from zkjax.statement.circuit import CircuitError, Combine, Constant, Contract, Lookup
+from tests.statement.random_circuits import random_circuit
+from tests.witness.cases import odd_block
+from zkjax.fields.mersenne61 import K
+from zkjax.statement.circuit import CircuitError, Combine, Constant, Contract, Lookup, operands
+from zkjax.statement.claims import ClaimSet, EqualityCache
+from zkjax.statement.layout import tensor_bits
+from zkjax.statement.opening import OpenEndError, batch, committed_terms, pad_form
+from zkjax.statement.parameters import MIN_LOOKUP_ROW_BITS
+from zkjax.statement.phases import claim_zeros, zero_point_sizes
 from zkjax.statement.plan import MAX_CLAIM_WORK, Phase, Plan
+from zkjax.statement.relations import Quadratic, Relations
 from zkjax.statement.statement import StatementError
+from zkjax.statement.tables import Table
+from zkjax.transcript.channel import VerifierChannel
+from zkjax.transcript.hidden import Hidden
+from zkjax.transcript.sponge import Transcript
+from zkjax.verifier.claims import verify_claims
+from zkjax.verifier.lookup import verify_lookups
+from zkjax.verifier.opening import ConsistencyError, verify_opening
+from zkjax.verifier.products import verify_products
 
 
 def test_levels_count_the_phases_that_claims_wait_for():
@@ -89,3 +110,177 @@ def test_dense_blocks_have_as_many_phases_as_contractions_follow_each_other(shap
     plan.check_work()
     assert len(plan.phases) == 2
     assert plan.pads <= plan.code.message
+
+
+# What the channel uses
+
+
+class Blind(VerifierChannel):
+    """Reads zeros for ever and asks for no work: shows what is read, not what it says."""
+
+    def take(self, label, size):
+        self._count(size)
+        return bytes(size)
+
+    def work(self, label, bits):
+        self.transcript.absorb(label, self.take(label, 8))
+
+
+CIRCUITS = {
+    "small": small(),
+    "odd": odd_block().circuit,
+    "dense": dense_block().circuit,
+    "deep": dense_block(DenseShape(widths=(3, 4, 5, 6, 2))).circuit,
+    **{f"random {seed}": random_circuit(seed) for seed in range(25)},
+}
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS.values(), ids=CIRCUITS)
+def test_the_verifier_uses_the_pads_of_the_plan(circuit):
+    plan = Plan(circuit, 8)
+    schedule = np.zeros((circuit.steps, circuit.batch), int)
+    channel = Blind(Transcript(bytes(32)), b"")
+    claims, owed = ClaimSet(circuit, schedule), Relations()
+    alpha, beta = channel.challenges("alpha and beta", 2)
+    verify_lookups(channel, plan, alpha, beta, claims, owed)
+    roots = 2 * len(plan.classes) + 2 * (len(plan.classes) - 1) + 1
+    depth = max(cls.depth for cls in plan.classes)
+    rounds = 2 * sum(range(depth))
+    assert channel.pads_used == roots + rounds + sum(4 * cls.depth for cls in plan.classes)
+    points = [channel.challenges("zero point", size) for size in zero_point_sizes(plan)]
+    claim_zeros(plan, channel.challenge("zero batching"), points, claims)
+    verify_claims(channel, plan, claims, owed)
+    assert owed.products == plan.products
+    assert len(plan.phases) == max(plan.levels, default=0)
+    verify_products(channel, owed)
+    assert channel.pads_used == plan.hidden_before_opening
+    assert set(claims.terms) <= {*circuit.committed(), *range(-len(circuit.tables), 0)}
+    with pytest.raises(ConsistencyError):
+        verify_opening(channel, plan, [bytes(32)] * 4, claims, owed)
+    assert channel.pads_used == plan.pads
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS.values(), ids=CIRCUITS)
+def test_claims_are_counted_as_they_arrive(circuit):
+    """`claim_counts` is what `ClaimSet` sees when each node's turn comes."""
+    plan = Plan(circuit, 8)
+    counts = [0] * len(circuit.nodes)
+    claims = ClaimSet(circuit, np.zeros((circuit.steps, circuit.batch), int))
+    rewrite = claims._rewrite
+
+    def counted(node, term):
+        counts[next(i for i, other in enumerate(circuit.nodes) if other is node)] += 1
+        rewrite(node, term)
+
+    claims._rewrite = counted
+    for index, lookup in enumerate(circuit.lookups):
+        for node in lookup.coordinates:
+            claims.add(node, K(index), tuple(claims.ones(size) for size in circuit.nodes[node].shape))
+    for index in circuit.zeros:
+        claims.add(index, K.ONE, tuple(claims.ones(size) for size in circuit.nodes[index].shape))
+    claims.rewrite_linear(plan.levels, 0)
+    for phase in plan.phases:
+        instances = claims.instances(phase.nodes)
+        assert len(instances) == phase.instances
+        assert max(instance.variables for instance in instances) == phase.variables
+        for instance in instances:
+            counts[instance.node] += 1
+            left, right = instance.reduced([K(5)] * phase.variables, EqualityCache())
+            claims.add(instance.left_node, K.ONE, left)
+            claims.add(instance.right_node, K.ONE, right)
+        claims.rewrite_linear(plan.levels, plan.levels[phase.nodes[0]])
+    for index, terms in claims.terms.items():
+        counts[index] += len(terms)
+    assert tuple(counts) == plan.claim_counts
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS.values(), ids=CIRCUITS)
+def test_lookup_classes_hold_every_column_once(circuit):
+    plan = Plan(circuit, 8)
+    assert sorted(index for cls in plan.classes for index in cls.lookups) == list(range(len(circuit.lookups)))
+    assert sorted(index for cls in plan.classes for index in cls.tables) == list(range(len(circuit.tables)))
+    assert [cls.row_bits for cls in plan.classes] == sorted({cls.row_bits for cls in plan.classes})
+    for cls in plan.classes:
+        assert cls.row_bits >= MIN_LOOKUP_ROW_BITS
+        assert 1 << cls.column_bits >= cls.columns > 1 << cls.column_bits >> 1
+        assert cls.depth == cls.row_bits + cls.column_bits
+        for index in cls.lookups:
+            bits = tensor_bits(circuit.nodes[circuit.lookups[index].re].shape)
+            assert cls.row_bits == max(bits, MIN_LOOKUP_ROW_BITS)
+        for index in cls.tables:
+            assert cls.row_bits == max(circuit.tables[index].bits, MIN_LOOKUP_ROW_BITS)
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS.values(), ids=CIRCUITS)
+def test_levels_are_the_longest_way_from_a_claim(circuit):
+    """Against the definition: a node waits for its consumers that claims reach, and a phase itself."""
+    plan = Plan(circuit, 8)
+    consumers = {index: [] for index in range(len(circuit.nodes))}
+    for index, node in enumerate(circuit.nodes):
+        for operand in operands(node):
+            consumers[operand].append(index)
+    claimed = {node for lookup in circuit.lookups for node in lookup.coordinates} | set(circuit.zeros)
+
+    def reached(index):
+        return index in claimed or any(map(reached, consumers[index]))
+
+    def level(index):
+        waits = max((level(other) for other in consumers[index] if reached(other)), default=0)
+        return waits + (isinstance(circuit.nodes[index], Contract) and reached(index))
+
+    for index in range(len(circuit.nodes)):
+        assert (plan.claim_counts[index] > 0) == reached(index)
+        assert plan.levels[index] == level(index)
+
+
+def test_a_claim_left_on_a_virtual_tensor_is_no_proof():
+    circuit = small()
+    claims = ClaimSet(circuit, np.zeros((2, 2), int))
+    claims.add(PRODUCT, K.ONE, (claims.ones(2), claims.ones(2)))
+    with pytest.raises(OpenEndError, match="without commitment"):
+        committed_terms(Plan(circuit, 8).layout, claims)
+
+
+@pytest.mark.parametrize("pad", [5, 6, 1000])
+def test_a_pad_without_commitment_is_no_proof(pad):
+    form = Hidden.ciphertext(K(3), 0) + Hidden.of_pad(pad)
+    with pytest.raises(OpenEndError, match="pads without commitment"):
+        pad_form(form, 5)
+
+
+def test_a_quadratic_relation_left_over_is_no_proof():
+    owed = Relations(quadratics=[Quadratic((), Hidden.known(0))])
+    with pytest.raises(OpenEndError, match="left over"):
+        batch(K(3), ClaimSet(small(), np.zeros((2, 2), int)), owed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["scalars", "products", "long axis", "lookups", "tables"])
+def test_the_most_expensive_circuits_are_verified_in_bounded_time(kind):
+    """A proof of zeros makes the verifier walk the whole way before anything can be wrong."""
+    circuit, first = small(), len(small().nodes)
+    match kind:
+        case "scalars":
+            nodes = [Constant((), 1), *(Combine((), ((1, i), (1, i))) for i in range(first, first + 14))]
+            circuit = appended(circuit, *nodes, lookups=tuple(Lookup(0, first + 14, -1, -1, "s") for _ in range(3)))
+        case "products":
+            nodes = [Constant((), 1), Contract((), first, first, (), (), ())]
+            nodes += [Combine((), ((1, i), (1, i))) for i in range(first + 1, first + 14)]
+            circuit = appended(circuit, *nodes, lookups=tuple(Lookup(0, first + 14, -1, -1, "p") for _ in range(3)))
+        case "long axis":
+            circuit = appended(circuit, Constant((1 << 23,), 1), lookups=(Lookup(0, first, -1, -1, "long"),))
+        case "lookups":
+            circuit = replace(circuit, lookups=circuit.lookups + 9_000 * (Lookup(0, REMAINDER, -1, -1, "again"),))
+        case "tables":
+            tables = tuple(Table("range", i - (1 << 17), (1 << 17) - 1 - i, 0) for i in range(253))
+            circuit = replace(circuit, tables=circuit.tables + tables)
+    circuit.check()
+    plan = Plan(circuit, 8)
+    plan.check_work()
+    start = time.process_time()
+    channel = Blind(Transcript(bytes(32)), b"")
+    claims, owed = ClaimSet(circuit, np.zeros((2, 2), int)), Relations()
+    verify_lookups(channel, plan, K(3), K(5), claims, owed)
+    verify_claims(channel, plan, claims, owed)
+    verify_products(channel, owed)
+    assert time.process_time() - start < 60
