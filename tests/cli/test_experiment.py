@@ -40,14 +40,15 @@ def write(tmp_path):
 
 
 def test_a_good_file(write):
-    experiment = load_experiment(write(GOOD), 2)
+    experiment = load_experiment(write(GOOD))
     assert experiment.state == 1.0
-    np.testing.assert_array_equal(experiment.schedule, [[0, 1], [2, 3]])
+    np.testing.assert_array_equal(experiment.batches(1, 2), [[2, 3], [4, 0]])
+    np.testing.assert_array_equal(experiment.rows(experiment.schedule[0])["y"], [0, 0])
     assert experiment.accuracy(1.0) == 0.5
 
 
 def test_evaluate_is_optional(write):
-    experiment = load_experiment(write(GOOD.replace("def evaluate", "def other")), 1)
+    experiment = load_experiment(write(GOOD.replace("def evaluate", "def other")))
     assert experiment.accuracy(1.0) is None
 
 
@@ -62,7 +63,7 @@ def test_parts_by_name(write):
 def test_neighbours_can_be_imported(write):
     write("VALUE = 1.0", "neighbour_of_the_experiment.py")
     text = "from neighbour_of_the_experiment import VALUE\n" + GOOD
-    assert load_experiment(write(text), 1).state == 1.0
+    assert load_experiment(write(text)).state == 1.0
     del sys.modules["neighbour_of_the_experiment"]
 
 
@@ -81,7 +82,6 @@ def test_neighbours_can_be_imported(write):
         (('{"x": np.zeros((5, 2)), "y": np.zeros(5)}', "{}"), "holds no arrays"),
         (("[4, 0]", "[4, 5]"), r"schedule\[2, 1\] is 5, but dataset has 5 rows"),
         (("[4, 0]", "[-1, 0]"), r"schedule\[2, 0\] is -1"),
-        (("[2, 3], [4, 0]]", "[2, 3]]"), "2 batches, too few for --steps 3"),
         (("[[0, 1], [2, 3], [4, 0]]", "[0, 1]"), r"schedule is int64\[2\], expected integers"),
         (("[[0, 1], [2, 3], [4, 0]]", "[[0.5]]"), "schedule is float64"),
         (("[[0, 1], [2, 3], [4, 0]]", "[[], [], []], int"), "empty batches"),
@@ -93,29 +93,37 @@ def test_bad_files(write, change, message):
     assert change[0] in GOOD
     path = write(GOOD.replace(*change))
     with pytest.raises(BadExperiment, match=message) as caught:
-        load_experiment(path, 3)
+        load_experiment(path)
     assert str(caught.value).startswith(str(path))
 
 
+def test_too_few_batches(write):
+    experiment = load_experiment(write(GOOD))
+    with pytest.raises(BadExperiment, match="3 batches, too few for --steps 4"):
+        experiment.batches(0, 4)
+    with pytest.raises(BadExperiment, match="3 batches, too few for --steps 2 after 2 steps"):
+        experiment.batches(2, 2)
+
+
 def test_evaluate_that_fails(write):
-    experiment = load_experiment(write(GOOD), 1)
+    experiment = load_experiment(write(GOOD))
     with pytest.raises(BadExperiment, match=r"evaluate\(\) raised TypeError at line 9"):
         experiment.accuracy("a")
-    experiment = load_experiment(write(GOOD.replace("np.float32(state / 2)", "None")), 1)
+    experiment = load_experiment(write(GOOD.replace("np.float32(state / 2)", "None")))
     with pytest.raises(BadExperiment, match="returned NoneType, expected a number"):
         experiment.accuracy(1.0)
 
 
 def test_missing_and_misnamed(tmp_path, write):
     with pytest.raises(BadExperiment, match="no such file"):
-        load_experiment(tmp_path / "none.py", 1)
+        load_experiment(tmp_path / "none.py")
     with pytest.raises(BadExperiment, match="not a Python file"):
-        load_experiment(write(GOOD, "experiment.txt"), 1)
+        load_experiment(write(GOOD, "experiment.txt"))
 
 
 def test_the_bundled_experiment(root):
-    experiment = load_experiment(root / "examples" / "digits_mlp.py", 16)
-    assert experiment.schedule.shape == (16, 64)
+    experiment = load_experiment(root / "examples" / "digits_mlp.py")
+    assert experiment.schedule.shape == (440, 64)
     assert 0.0 <= experiment.accuracy(experiment.state) <= 1.0
     source = (root / "examples" / "digits_mlp.py").read_text()
     assert "import zkjax" not in source

@@ -45,7 +45,7 @@ def prove_command(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The run folder; a run in it is replaced.", metavar="DIR")],
-    steps: Annotated[int, typer.Option("--steps", min=1, help="How many steps to train and prove.")] = 16,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="How many steps to train and prove as one block.")] = 16,
     resume_from: Annotated[
         Path | None,
         typer.Option(
@@ -54,13 +54,17 @@ def prove_command(
             metavar="DIR",
         ),
     ] = None,
+    openings: Annotated[
+        int,
+        typer.Option("--openings", min=1, max=1024, help="How many proofs may open each new commitment."),
+    ] = 8,
     as_json: Json = False,
 ) -> None:
     """Train and prove one block of steps; write statement, proof and secrets to a run folder."""
     with outcome("prove", as_json) as result:
         from zkjax.cli.prove import prove
 
-        result.update(prove(experiment, steps, out, resume_from, quiet=as_json))
+        result.update(prove(experiment, steps, openings, out, resume_from, quiet=as_json))
 
 
 @app.command("verify")

@@ -41,11 +41,23 @@ class Experiment:
     schedule: np.ndarray
     evaluate: Callable[[Any], float] | None = None
 
-    def batch(self, step: int) -> Any:
-        """The rows of the data set that step number `step` trains on."""
+    def batches(self, first: int, steps: int) -> np.ndarray:
+        """`steps` batches of the schedule from number `first` on.
+
+        Raises:
+            BadExperiment: the schedule has too few
+        """
+        last = first + steps
+        if len(self.schedule) < last:
+            need = f"--steps {steps}" + (f" after {first} steps" if first else "")
+            raise BadExperiment(self.path, f"schedule has {len(self.schedule)} batches, too few for {need}")
+        return self.schedule[first:last]
+
+    def rows(self, numbers: np.ndarray) -> Any:
+        """The batch that consists of the rows `numbers` of the data set."""
         import jax
 
-        return jax.tree.map(lambda leaf: leaf[self.schedule[step]], self.dataset)
+        return jax.tree.map(lambda leaf: leaf[numbers], self.dataset)
 
     def accuracy(self, state: Any) -> float | None:
         """The file's own accuracy of `state`, or None if it defines none.
@@ -63,8 +75,8 @@ class Experiment:
             raise BadExperiment(self.path, f"evaluate() returned {type(value).__name__}, expected a number") from error
 
 
-def load_experiment(path: Path, steps: int) -> Experiment:
-    """Run the file and its `experiment()`; the schedule is cut to the first `steps` batches.
+def load_experiment(path: Path) -> Experiment:
+    """Run the file and its `experiment()`, and check what it returns.
 
     Raises:
         BadExperiment
@@ -78,7 +90,7 @@ def load_experiment(path: Path, steps: int) -> Experiment:
     if not callable(train_step):
         raise BadExperiment(path, f"train_step is {type(train_step).__name__}, not a function")
     rows = _count_rows(path, dataset)
-    schedule = _checked_schedule(path, schedule, steps, rows)
+    schedule = _checked_schedule(path, schedule, rows)
     evaluate = getattr(module, "evaluate", None)
     if evaluate is not None and not callable(evaluate):
         raise BadExperiment(path, "evaluate is not a function")
@@ -152,18 +164,15 @@ def _count_rows(path: Path, dataset: Any) -> int:
     return next(iter(rows.values()))
 
 
-def _checked_schedule(path: Path, schedule: Any, steps: int, rows: int) -> np.ndarray:
+def _checked_schedule(path: Path, schedule: Any, rows: int) -> np.ndarray:
     schedule = np.asarray(schedule)
     if schedule.ndim != 2 or schedule.dtype.kind not in "iu":
         raise BadExperiment(
             path,
             f"schedule is {schedule.dtype}{list(schedule.shape)}, expected integers [steps, batch]",
         )
-    if len(schedule) < steps:
-        raise BadExperiment(path, f"schedule has {len(schedule)} batches, too few for --steps {steps}")
     if schedule.shape[1] == 0:
         raise BadExperiment(path, "schedule has empty batches")
-    schedule = schedule[:steps]
     outside = np.argwhere((schedule < 0) | (schedule >= rows))
     if len(outside):
         step, place = outside[0]

@@ -31,7 +31,7 @@ def inspect(path: Path, *, quiet: bool) -> dict[str, Any]:
         result["undecodable"] = str(error)
     if not quiet:
         rows = [(name.replace("_", " "), _shown(name, value)) for name, value in result.items()]
-        print_rows(str(path), rows)
+        print_rows(str(path), rows, justify="left")
     return result
 
 

@@ -59,6 +59,10 @@ class Stages:
         self._stage, self._entered = stage, time.perf_counter()
         self.advance(0.0)
 
+    def finish(self) -> None:
+        """The last stage is over."""
+        self._leave()
+
     def advance(self, fraction: float) -> None:
         """`fraction` of the current stage is done."""
         if self._stage is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -11,14 +11,15 @@ from rich.text import Text
 
 Row = tuple[str, str]
 RULE: Row = ("", "")
+SHOWN = ("Tracing", "Compiling", "Witness", "Commitment", "Lookups", "Claims", "Opening")
 
 
-def print_rows(title: str, rows: Iterable[Row]) -> None:
+def print_rows(title: str, rows: Iterable[Row], *, justify: Literal["left", "right"] = "right") -> None:
     """A table of names and figures on stdout; `RULE` draws a line between two groups."""
     rows = list(rows)
     table = Table(title=Text(title, style="bold"), show_header=False, title_justify="left")
     table.add_column()
-    table.add_column(justify="right")
+    table.add_column(justify=justify, overflow="fold")
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         if row != RULE:
             table.add_row(Text(row[0]), Text(row[1]), end_section=following == RULE)
@@ -35,8 +36,9 @@ def proving_rows(result: dict[str, Any]) -> list[Row]:
         ("committed elements", count(result["committed_elements"])),
         ("lookups", count(result["lookups"])),
         RULE,
-        *((f"time: {name}", seconds(took)) for name, took in stages.items()),
-        ("time: proving, in all", seconds(result["prove_seconds"])),
+        *((f"time: {name.lower()}", seconds(stages[name])) for name in SHOWN),
+        ("time: witness to opening, without compiling", seconds(result["prove_seconds"])),
+        ("time: the whole command", seconds(result["total_seconds"])),
         ("peak memory", size(result["peak_rss_bytes"])),
         RULE,
         *((f"proof: {name}", size(taken)) for name, taken in parts.items()),

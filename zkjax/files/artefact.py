@@ -32,6 +32,7 @@ PREFIX = b"\x89zkj"
 HEADER = struct.Struct("<8sI32sQ")
 CHECKSUM_BYTES = 32
 PARAMETER_HASH_BYTES = 32
+ENVELOPE_BYTES = HEADER.size + CHECKSUM_BYTES
 
 
 class Kind(enum.Enum):

@@ -1,0 +1,94 @@
+"""Where a block starts: from the experiment's own state, or from the end of a proved block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from zkjax.errors import UserError
+from zkjax.files import Kind, RunFolder, decode_tensors, encode_tensors
+from zkjax.prover.checkpoint import Checkpoint
+
+MAX_SECRET_BYTES = 1 << 36
+
+
+class BadChain(UserError):
+    """The block before does not belong to this experiment."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A state to start from, the number of steps that led to it, and what was committed on the way.
+
+    The first block of a chain has no `folder` and reuses no commitment.
+    """
+
+    state: Any
+    steps: int = 0
+    folder: RunFolder | None = None
+    data: Checkpoint | None = None
+    before: Checkpoint | None = None
+
+
+def resume(path: Path, state: Any) -> Start:
+    """The end of the block in the run folder `path`; `state` gives the structure and the types.
+
+    Raises:
+        FileError: a secret file is missing, damaged or readable by others
+        BadChain: the state there has other leaves than the experiment's
+    """
+    folder = RunFolder(path)
+    saved = folder.read_secret("state", Kind.STATE, max_payload=MAX_SECRET_BYTES)
+    leaves, steps = decode_tensors(saved.payload, folder.secret_file("state"))
+    return Start(
+        _with_leaves(state, leaves, path),
+        steps,
+        folder,
+        _checkpoint(folder, "data"),
+        _checkpoint(folder, "after"),
+    )
+
+
+def state_bytes(state: Any, steps: int) -> bytes:
+    """The numeric leaves of a state by name, and how many steps led to it."""
+    return encode_tensors({name: np.asarray(leaf) for name, leaf in _numeric(state).items()}, steps)
+
+
+def _checkpoint(folder: RunFolder, name: str) -> Checkpoint:
+    artefact = folder.read_secret(name, Kind.COMMITMENT_OPENING, max_payload=MAX_SECRET_BYTES)
+    return Checkpoint.from_bytes(artefact.payload, str(folder.secret_file(name)))
+
+
+def _with_leaves(state: Any, saved: dict[str, np.ndarray], path: Path) -> Any:
+    own = _numeric(state)
+    if own.keys() != saved.keys():
+        raise BadChain(f"{path}: its state has the leaves {sorted(saved)}, the experiment's has {sorted(own)}")
+    for name, leaf in own.items():
+        if np.shape(leaf) != saved[name].shape or np.asarray(leaf).dtype != saved[name].dtype:
+            raise BadChain(
+                f"{path}: its state{name} is {saved[name].dtype}{list(saved[name].shape)}, "
+                f"the experiment's is {np.asarray(leaf).dtype}{list(np.shape(leaf))}"
+            )
+    return jax.tree_util.tree_map_with_path(lambda key, leaf: _like(leaf, saved.get(jax.tree_util.keystr(key))), state)
+
+
+def _like(leaf: Any, value: np.ndarray | None) -> Any:
+    """`value` in the type of `leaf`; what was not saved stays as it is."""
+    if value is None:
+        return leaf
+    if isinstance(leaf, bool | int | float):
+        return type(leaf)(value)
+    return np.array(value) if isinstance(leaf, np.ndarray | np.generic) else jax.numpy.asarray(value)
+
+
+def _numeric(state: Any) -> dict[str, Any]:
+    """The leaves that are numbers, by path; random keys are not."""
+    return {
+        jax.tree_util.keystr(key): leaf
+        for key, leaf in jax.tree_util.tree_leaves_with_path(state)
+        if not (hasattr(leaf, "dtype") and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+    }
