@@ -57,7 +57,7 @@ def test_parts_by_name(write):
         ", 1.0, dataset, np.array([[0, 1], [2, 3], [4, 0]])",
         "\n    return dict(train_step=step, state=1.0, dataset=dataset, schedule=np.array([[0]]))",
     )
-    assert load_experiment(write(named), 1).schedule.shape == (1, 1)
+    assert load_experiment(write(named)).schedule.shape == (1, 1)
 
 
 def test_neighbours_can_be_imported(write):
