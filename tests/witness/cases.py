@@ -60,6 +60,8 @@ def odd_block() -> Lowered:
     b.signed_range(b.rescale(over_steps, 20, "over_steps"), 20, "over_steps")
     dots = b.contract(state, halved, "i,ti->t")
     b.signed_range(b.rescale(dots, 17, "dots"), 25, "dots")
+    turned = b.contract(b.axes(table, (1, 0), (width, steps)), columns, "it,ti->t")
+    b.signed_range(b.rescale(turned, 8, "turned"), 22, "turned")
     outer = b.contract(b.rows(spread), b.axes(state, (-1, 0), (steps, width)), "tb,ti->tib")
     b.signed_range(b.rescale(outer, 4, "outer"), 15, "outer")
     lonely = b.contract(x, b.axes(columns, (0, 1), (steps, width)), "tbi,tj->tj")

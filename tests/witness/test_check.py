@@ -131,6 +131,18 @@ def test_a_flipped_gate_is_found():
     assert (error.name, error.step, error.index) == ("layer0/gate", 1, (2, 3))
 
 
+def test_an_open_gate_above_the_limit_is_found():
+    lowered, data, before, schedule = dense_inputs(DenseShape(bits=8), 3, weight=0.6)
+    witness = execute(lowered, data, before, schedule)
+    advice = named(lowered, "advice")
+    values = witness.values[advice["layer0/gate"]].copy()
+    saturated = tuple(np.argwhere(witness.values[advice["layer0/pre_activation"]] > 255)[0].tolist())
+    assert values[saturated] == 0
+    values[saturated] = 1
+    error = located(lowered, replaced(witness, advice["layer0/gate"], values))
+    assert (error.name, error.step, error.index) == ("layer0/gate", saturated[0], saturated[1:])
+
+
 def test_a_zero_that_does_not_vanish_is_found():
     lowered, data, before, schedule = odd_inputs(0)
     witness = execute(lowered, data, before, schedule)

@@ -69,6 +69,13 @@ def test_contractions_are_exact(spec, bits):
         assert np.array_equal(np.asarray(exact.as_int(found)).astype(object), expected)
 
 
+def test_an_axis_of_one_factor_alone_widens_its_bound():
+    left, right = np.full((1, 3, 1), (1 << 26) - 1), np.full((1, 1), (1 << 26) + 1)
+    found, expected = contracted("abc,cd->da", left, right, ((1 << 26) - 1, (1 << 26) + 1))
+    assert int(expected[0, 0]) > exact.EXACT
+    assert int(found[0, 0]) == int(expected[0, 0]) == 3 * ((1 << 52) - 1)
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
 def test_one_product_is_taken_up_to_its_limit_and_not_beyond(size):
     bound = exact.EXACT // (size * 4096)

@@ -19,6 +19,7 @@ SHAPES = [
     DenseShape(),
     DenseShape(widths=(3, 2), batch=1, steps=1, rows=1),
     DenseShape(widths=(7, 5, 9, 4), batch=3, steps=5, rows=11, bits=10, activation_fraction=8, weight_fraction=24),
+    DenseShape(widths=(6, 8, 5), batch=16, steps=6, bits=13, activation_fraction=12, weight_fraction=34),
     DenseShape(widths=(2, 17, 1), batch=6, steps=4, rows=9, bits=13, activation_fraction=11, weight_fraction=32),
 ]
 

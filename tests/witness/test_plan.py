@@ -51,7 +51,7 @@ def test_phases_of_an_odd_block():
     stepped = {name for name, phase in found.items() if phase is Phase.STEPPED}
     late = {name for name, phase in found.items() if phase is Phase.LATE}
     assert {"halved", "dots", "outer", "lonely", "wide"} <= stepped
-    assert {"moved", "over_steps", "backwards"} <= late
+    assert {"moved", "over_steps", "backwards", "turned"} <= late
 
 
 def test_a_tensor_that_needs_itself_is_refused():
