@@ -19,7 +19,6 @@ from zkjax.statement.parameters import DEFAULT_OPENINGS
 from zkjax.statement.plan import Plan
 from zkjax.statement.proof import Proof
 from zkjax.statement.statement import Statement
-from zkjax.witness.check import check_lookups
 from zkjax.witness.run import Run
 
 __all__ = ["Checkpoint", "Commitments", "Program", "Run", "commit", "compile", "prove"]
@@ -60,15 +59,14 @@ def prove(
 ) -> tuple[Statement, Proof]:
     """Prove a run: a public statement and a proof that it holds.
 
+    A run that left its proven ranges has been refused by `program.run`.
+
     `commitments` come from `commit(run, ...)` and default to fresh ones. One opening of each is
     used up, in the `ledger` where one is given (on disk before this returns), else in memory.
     `progress` is called with the name of each stage as it begins.
 
-    Raises OutOfRangeError if the run left its proven ranges (layer, step, index, value, bound),
-    OpeningsUsedUp if a commitment has been opened as often as its hiding covers.
+    Raises OpeningsUsedUp if a commitment has been opened as often as its hiding covers.
     """
-    progress("Witness")
-    check_lookups(run.lowered, run.witness)
     progress("Commitment")
     if commitments is None:
         commitments = commit(run)
