@@ -31,8 +31,11 @@ def evaluate(circuit: Circuit, committed: Mapping[int, np.ndarray], schedule: np
             case Before(node=operand):
                 value = np.cumsum(values[operand], axis=0) - values[operand]
             case Contract():
-                value = np.einsum(
-                    values[node.left], node.left_labels, values[node.right], node.right_labels, node.out_labels
+                known = sorted({*node.left_labels, *node.right_labels})
+                left, right, out = (
+                    [known.index(label) for label in labels]
+                    for labels in (node.left_labels, node.right_labels, node.out_labels)
                 )
+                value = np.einsum(values[node.left], left, values[node.right], right, out)
         values.append(np.broadcast_to(np.asarray(value, object), node.shape))
     return values
