@@ -230,7 +230,8 @@ class CircuitBuilder:
         """
         order = self._sorted()
         number = {old: new for new, old in enumerate(order)}
-        number |= {deferred: number[self._resolved(deferred)] for deferred in self._bound}
+        resolved = {deferred: self._resolved(deferred) for deferred in self._bound}
+        number |= {deferred: number[node] for deferred, node in resolved.items() if node in number}
         circuit = Circuit(
             steps=self.steps,
             batch=self.batch,

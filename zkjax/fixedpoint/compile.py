@@ -135,6 +135,7 @@ def _changes(lowering: Lowering, step: Step) -> dict[str, Placed]:
     for index in range(len(step.nodes)):
         if index in lowering.roles.rounded or index in changing:
             lowering.value(index)
+    lowering.check_rest()
     return {name: lowering.value(change.node) for name, change in step.changes.items()}
 
 
@@ -206,13 +207,13 @@ def _check_bounds(circuit: Circuit, lowering: Lowering, plan: Plan) -> None:
     try:
         check_ranges(circuit)
     except RangeError as error:
-        found = [lookup.name for lookup in circuit.lookups if repr(lookup.name) in str(error)]
-        name = found[0] if found else str(error)
+        if not isinstance(error.got, int):
+            raise
+        name = next((lookup.name for lookup in circuit.lookups if repr(lookup.name) in str(error)), str(error))
         lines = [line for tensor, line in lowering.lookup_lines.items() if name.startswith(tensor)]
-        bits = error.got.bit_length() if isinstance(error.got, int) else "many"
         raise BoundError(
-            f"the values of {name!r} are only known to lie within {bits} bits; the field holds 60\n"
-            f"    at {lines[-1] if lines else 'the update of the state'}\n"
+            f"the values of {name!r} are only known to lie within {error.got.bit_length()} bits; the field holds 60\n"
+            f"    at {lines[-1] if lines else 'the new state'}\n"
             f"    with {plan.precision.bits} magnitude bits and {plan.steps} steps: use fewer steps "
             "per block (steps=), a smaller batch, or a larger learning rate"
         ) from error

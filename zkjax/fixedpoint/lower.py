@@ -66,6 +66,7 @@ class Lowering:
     _exact: dict[int, Placed] = field(default_factory=dict)
     _rounded: dict[int, Placed] = field(default_factory=dict)
     _gates: dict[int, tuple[Placed, Placed]] = field(default_factory=dict)
+    _unchecked: dict[int, str] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -241,11 +242,20 @@ class Lowering:
             quotient, wanted, shift = exact.node, exact.fraction, 0
         else:
             quotient = self.builder.rescale(exact.node, shift, name, fraction_bits=wanted)
-        if not checked:
+        if checked:
+            self._unchecked[quotient] = name
+        else:
             self.builder.range_check(quotient, -wide, wide - 1, f"{name}/range")
         shape = self.step.nodes[index].shape
         self.tensors.append(TensorFormat(name, line, shape, wanted, -wide, wide - 1, shift))
         return Placed(quotient, wanted, wide)
+
+    def check_rest(self) -> None:
+        """Range checks of the quotients that were meant for a tuple lookup and met none."""
+        wide = self.precision.wide
+        for quotient, name in self._unchecked.items():
+            self.builder.range_check(quotient, -wide, wide - 1, f"{name}/range")
+        self._unchecked.clear()
 
     def gate(self, index: int) -> tuple[Placed, Placed]:
         """(rectified value, gate) of a node, from one zkReLU tuple for all its rearrangements."""
@@ -264,6 +274,7 @@ class Lowering:
         wide, limit = self.precision.wide, self.precision.limit
         name = self._unique(f"{self._layer(index)}/activation")
         self.lookup_lines[name] = self.step.lines[index]
+        self._unchecked.pop(value.node, None)
         output, gate = self.builder.relu(value.node, lo=-wide, hi=wide - 1, limit=limit, name=name)
         return Placed(output, value.fraction, limit), Placed(gate, 0, 1)
 
@@ -275,6 +286,7 @@ class Lowering:
         wide, limit = self.precision.wide, self.precision.limit
         name = self._unique(f"{self._layer(node.gate)}/gradient", "/gated")
         self.lookup_lines[name] = self.step.lines[node.node]
+        self._unchecked.pop(value.node, None)
         output = self.builder.gated(value.node, gate.node, lo=-wide, hi=wide - 1, limit=limit, name=name)
         return Placed(output, value.fraction, limit)
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import jax
+import numpy as np
 
 from zkjax.errors import UserError
 from zkjax.fixedpoint.step import (
@@ -23,11 +24,18 @@ from zkjax.fixedpoint.step import (
     pruned,
     renumbered,
 )
+from zkjax.frontend.preparation import Preparation, Prepared
 from zkjax.frontend.roles import Leaf, Tree, named_leaves
 from zkjax.frontend.rules import RULES
 from zkjax.frontend.trace import Atom, Constant, Equation, Trace, Variable, live, trace
 from zkjax.frontend.unsupported import DEFAULT_REMEDY, REMEDIES, Problem, Refused, UnsupportedError
 from zkjax.frontend.values import Counter, Real, Value, Values
+
+PREPARED_NOTE = "data {}: computed row by row by the training step, and committed as the result"
+PLAIN_SGD = (
+    "use plain SGD, optax.sgd(learning_rate): momentum, weight decay, moving averages and adaptive "
+    "optimisers are not supported yet"
+)
 
 
 @dataclass(frozen=True)
@@ -37,10 +45,12 @@ class Reading:
     `program` is the traced step, from all leaves of state and batch to the new float leaves of the
     state. `counters` gives the increment per step of every other leaf of the state. `has_aux` says
     whether the user's step returns (state, aux) rather than the state alone.
+    `prepared` says how to compute data leaves that the batch does not hold itself.
     """
 
     step: Step
     program: Trace
+    prepared: dict[str, Prepared]
     state: Tree
     batch: Tree
     counters: dict[str, int]
@@ -79,7 +89,8 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
         raise UserError("the state has no floating-point leaf: there is nothing to train")
     program = live(program, [outputs[leaf.index] for leaf in weights])
     graph = StepGraph()
-    reader = _Reader(graph, problems)
+    by_variable = {program.inputs[count + leaf.index]: leaf.name for leaf in batch_tree.leaves}
+    reader = _Reader(graph, problems, Preparation(by_variable, rows))
     inputs: dict[str, dict[str, int]] = {"state": {}, "data": {}}
     for leaf in state_tree.leaves:
         if leaf.is_float:
@@ -104,34 +115,55 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
     if problems:
         raise UnsupportedError(problems)
     step = _step(graph, inputs["state"], changes, rows, tuple(reader.values.notes))
+    prepared = {
+        name: reader.preparation.prepared(program, variable)
+        for name, variable in reader.prepared.items()
+        if name in step.data
+    }
+    step = replace(step, notes=(*step.notes, *map(PREPARED_NOTE.format, prepared)))
     if not step.data:
         raise UserError("no leaf of the batch influences the new state: there is nothing to train on")
-    return Reading(step, program, state_tree, batch_tree, counters, has_aux)
+    return Reading(step, program, prepared, state_tree, batch_tree, counters, has_aux)
 
 
 class _Reader:
     """Runs the rules over the equations; a value that depends on a problem is unknown."""
 
-    def __init__(self, graph: StepGraph, problems: list[Problem]):
-        self.graph, self.problems = graph, problems
+    def __init__(self, graph: StepGraph, problems: list[Problem], preparation: Preparation):
+        self.graph, self.problems, self.preparation = graph, problems, preparation
         self.values = Values(graph)
         self.known: dict[Variable, Value | None] = {}
+        self.prepared: dict[str, Variable] = {}
 
     def translate(self, equation: Equation) -> None:
         self.graph.current_line = equation.line
         for var in equation.outputs:
             self.known[var] = None
-        rule = RULES.get(equation.name)
-        if rule is None:
-            remedy = REMEDIES.get(equation.name, DEFAULT_REMEDY)
-            self.problems.append(Problem(f"the operation {equation.name!r}", equation.line, remedy))
-            return
+        self.preparation.follow(equation)
         try:
+            rule = RULES.get(equation.name)
+            if rule is None:
+                raise Refused(f"the operation {equation.name!r}", REMEDIES.get(equation.name, DEFAULT_REMEDY))
             inputs = [self.read(atom) for atom in equation.inputs]
             if all(value is not None for value in inputs):
                 self.known[equation.outputs[0]] = rule(self.values, equation, inputs)  # type: ignore[arg-type]
         except Refused as refused:
-            self.problems.append(Problem(refused.what, equation.line, refused.remedy))
+            if not self.prepare(equation):
+                self.problems.append(Problem(refused.what, equation.line, refused.remedy))
+
+    def prepare(self, equation: Equation) -> bool:
+        """Take what cannot be translated as data, if it is computed from single rows of the batch."""
+        (variable, *others) = equation.outputs
+        sources = self.preparation.sources.get(variable)
+        if others or sources is None:
+            return False
+        base = f"{'+'.join(sorted(sources))}/{equation.name}"
+        name = base
+        while name in self.prepared:
+            name = f"{base}#{len(self.prepared)}"
+        self.prepared[name] = variable
+        self.known[variable] = Real(self.graph.add(DataLeaf(variable.shape, name)))
+        return True
 
     def read(self, atom: Atom) -> Value | None:
         return self.values.constant(atom) if isinstance(atom, Constant) else self.known[atom]
@@ -190,6 +222,9 @@ def _increment(program: Trace, before: Variable, after: Atom) -> int | None:
                 return _increment(program, before, source)
             constants = [atom for atom in equation.inputs if isinstance(atom, Constant)]
             others = [atom for atom in equation.inputs if isinstance(atom, Variable)]
+            if equation.name == "select_n" and len(constants) == 1:  # optax's increment that stops at the maximum
+                maximum = before.dtype.kind in "iu" and constants[0].uniform() == np.iinfo(before.dtype).max
+                return _increment(program, before, others[-1]) if maximum else None
             if equation.name == "add" and len(constants) == 1 and before.dtype.kind in "iu":
                 inner = _increment(program, before, others[0])
                 value = constants[0].uniform()
@@ -199,9 +234,10 @@ def _increment(program: Trace, before: Variable, after: Atom) -> int | None:
 
 def _no_counter(leaf: Leaf) -> Problem:
     return Problem(
-        f"the state leaf {leaf.name!r} of type {leaf.dtype}, which is neither a weight nor a counter",
+        f"is of type {leaf.dtype} and neither a weight nor a counter",
         "the training step",
         "keep integer leaves as they are or add a constant to them; random keys in the state are not supported yet",
+        (leaf.name,),
     )
 
 
@@ -213,22 +249,9 @@ def _change(graph: StepGraph, leaf: Leaf, before: int, after: int, problems: lis
     line = graph.lines[after]
     if own != 1:
         kept = "not kept" if own == 0 else f"multiplied by {float(own):.6g}"
-        problems.append(
-            Problem(
-                f"the state leaf {leaf.name!r} is {kept} by the step before its change is added",
-                line,
-                "use plain SGD, optax.sgd(learning_rate): momentum, weight decay, moving averages "
-                "and adaptive optimisers are not supported yet",
-            )
-        )
+        problems.append(Problem(f"is {kept} by the step before its change is added", line, PLAIN_SGD, (leaf.name,)))
     elif others:
-        problems.append(
-            Problem(
-                f"the new value of {leaf.name!r} adds the state leaf {others[0]!r} itself",
-                line,
-                "use plain SGD, optax.sgd(learning_rate), where a change comes from gradients alone",
-            )
-        )
+        problems.append(Problem("takes up another state leaf as it is", line, PLAIN_SGD, (leaf.name,)))
     if not terms or own != 1 or others:
         return None
     return graph.linear([(factor, node) for node, factor in terms.items()])
@@ -251,6 +274,8 @@ def _rates(program: Trace) -> list[Fraction | None]:
                 if not number or (equation.name == "div" and equation.inputs[0] is not variables[0]):
                     return None
                 total = total * number if equation.name == "mul" else total / number
+            elif len(variables) > 1 and equation.name == "mul":
+                return None
             elif equation.name not in ("neg", "convert_element_type"):
                 break
             current = variables[0]

@@ -217,10 +217,10 @@ def _folded(program: Trace) -> Trace:
 
 
 _RESHAPING = {"broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "copy"}
-_ELEMENTWISE = {
+ELEMENTWISE = {
     *("add", "sub", "mul", "div", "neg", "max", "min", "abs", "sign", "square", "integer_pow"),
     *("pow", "sqrt", "rsqrt", "exp", "log", "eq", "ne", "gt", "ge", "lt", "le", "and", "or", "not"),
-    *("select_n", "convert_element_type", "add_any", "stop_gradient", "copy_p"),
+    *("select_n", "convert_element_type", "add_any", "stop_gradient", "copy_p", "copy"),
 }
 
 
@@ -234,7 +234,7 @@ def _evaluated(equation: Equation) -> list[np.ndarray] | None:
     if uniform and len(uniform) == len(found):
         if equation.name in _RESHAPING:
             return [np.broadcast_to(uniform[0], shape)]
-        if equation.name in _ELEMENTWISE:
+        if equation.name in ELEMENTWISE:
             result = np.asarray(equation.primitive.bind(*uniform, **equation.params))
             return [np.broadcast_to(result, shape)]
     if max(prod(var.shape) for var in equation.outputs) > MAX_FOLDED_ELEMENTS:

@@ -6,19 +6,33 @@ from dataclasses import dataclass
 
 from zkjax.errors import UserError
 
+NAMED_LEAVES = 3
+
 
 @dataclass(frozen=True)
 class Problem:
-    """One equation that has no translation: where it stands, why, and what to do instead."""
+    """One thing that has no translation: what, where it stands, and what to do instead.
+
+    A problem of state leaves names them; then `what` is what is said of them.
+    """
 
     what: str
     line: str
     remedy: str
+    leaves: tuple[str, ...] = ()
     count: int = 1
 
     def __str__(self) -> str:
-        times = f" ({self.count} times)" if self.count > 1 else ""
-        return f"{self.what}{times}\n    at {self.line}\n    {self.remedy}"
+        times = f" ({self.count} times)" if self.count > 1 and not self.leaves else ""
+        return f"{_subject(self.leaves)}{self.what}{times}\n    at {self.line}\n    {self.remedy}"
+
+
+def _subject(leaves: tuple[str, ...]) -> str:
+    if len(leaves) < 2:
+        return "".join(f"the state leaf {name!r} " for name in leaves)
+    names = ", ".join(map(repr, leaves[:NAMED_LEAVES]))
+    rest = f" and {len(leaves) - NAMED_LEAVES} more" if len(leaves) > NAMED_LEAVES else ""
+    return f"each of the state leaves {names}{rest} "
 
 
 class UnsupportedError(UserError):
@@ -33,10 +47,14 @@ class UnsupportedError(UserError):
 
 
 def _merged(problems: list[Problem]) -> list[Problem]:
-    counts: dict[Problem, int] = {}
+    """Equal problems as one, with their leaves and their number."""
+    groups: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
-        counts[problem] = counts.get(problem, 0) + problem.count
-    return [Problem(p.what, p.line, p.remedy, count) for p, count in counts.items()]
+        groups.setdefault((problem.what, problem.line, problem.remedy), []).append(problem)
+    return [
+        Problem(*key, tuple(name for problem in group for name in problem.leaves), len(group))
+        for key, group in groups.items()
+    ]
 
 
 class Refused(Exception):
@@ -47,9 +65,13 @@ class Refused(Exception):
         self.what, self.remedy = what, remedy
 
 
+CROSS_ENTROPY = "use squared loss on one-hot labels instead of cross-entropy"
+SAMPLING = "remove dropout and sampling from the step"
+INDEXING = "give one-hot labels in the batch instead of indexing inside the step"
+
 REMEDIES = {
     "exp": "use squared loss instead of cross-entropy, softmax or other exponentials",
-    "log": "use squared loss instead of cross-entropy",
+    "log": CROSS_ENTROPY,
     "logistic": "use relu as activation",
     "tanh": "use relu as activation",
     "erf": "use relu instead of gelu",
@@ -59,18 +81,28 @@ REMEDIES = {
     "reduce_window_max": "remove pooling",
     "reduce_max": "remove softmax or pooling; use squared loss on the outputs",
     "argmax": "compute accuracy outside of what flows into the new state",
-    "gather": "give one-hot labels in the batch instead of indexing inside the step",
-    "scatter-add": "give one-hot labels in the batch instead of indexing inside the step",
-    "scatter_add": "give one-hot labels in the batch instead of indexing inside the step",
+    "gather": INDEXING,
+    "scatter-add": INDEXING,
+    "scatter_add": INDEXING,
     "iota": "give one-hot labels or positions in the batch instead of making them in the step",
     "scan": "unroll the loop in Python",
     "while": "unroll the loop in Python",
     "cond": "choose the branch outside of the step",
-    "random_bits": "remove dropout and sampling from the step",
-    "threefry2x32": "remove dropout and sampling from the step",
-    "random_wrap": "remove dropout and sampling from the step",
-    "random_seed": "remove dropout and sampling from the step",
-    "random_fold_in": "remove dropout and sampling from the step",
+    "random_bits": SAMPLING,
+    "threefry2x32": SAMPLING,
+    "random_wrap": SAMPLING,
+    "random_seed": SAMPLING,
+    "random_fold_in": SAMPLING,
+    "random_gamma": SAMPLING,
+    "random_split": SAMPLING,
+    "random_unwrap": SAMPLING,
+    "shift_right_logical": SAMPLING,
+    "shift_left": SAMPLING,
+    "bitcast_convert_type": SAMPLING,
+    "is_finite": CROSS_ENTROPY,
+    "log1p": CROSS_ENTROPY,
+    "select_and_scatter_add": "remove pooling",
+    "reduce_window_sum": "remove pooling",
     "sort": "prepare sorted data outside of the step",
     "cumsum": "express the sum as a matrix product with a matrix in the batch",
 }

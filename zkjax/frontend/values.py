@@ -14,6 +14,7 @@ from zkjax.frontend.trace import Constant
 from zkjax.frontend.unsupported import Refused
 
 TIE_NOTE = "a derivative at exactly zero counts as the one to the left of zero (JAX may take another value there)"
+MASK_NOTE = "at exactly zero a mask counts as it does to the left of zero"
 
 
 @dataclass(frozen=True)

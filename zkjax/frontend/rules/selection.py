@@ -8,7 +8,7 @@ from zkjax.fixedpoint.step import Relu
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
 from zkjax.frontend.unsupported import Refused
-from zkjax.frontend.values import Real, Sign, Value, Values
+from zkjax.frontend.values import MASK_NOTE, Real, Sign, Value, Values
 
 Pattern = tuple[int, int, int]
 
@@ -116,7 +116,7 @@ def _by_sign(values: Values, which: Sign, cases: list[Value]) -> Value:
     if left == right:
         return Real(left)
     if which.zero != which.negative:
-        values.note("at exactly zero a mask counts as it does to the left of zero")
+        values.note(MASK_NOTE)
     graph = values.graph
     change = [(1, graph.gated(which.node, right)), (-1, graph.gated(which.node, left))]
     return Real(graph.linear([(1, left), *change]))
