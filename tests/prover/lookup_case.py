@@ -103,9 +103,9 @@ def challenges(transcript: Transcript) -> tuple[K, K]:
     return transcript.challenge("alpha"), transcript.challenge("beta")
 
 
-def prove(data: LookupData, **options) -> tuple[bytes, list[K], ClaimSet, Relations]:
+def prove(data: LookupData, pads: list[K] | None = None, **options) -> tuple[bytes, list[K], ClaimSet, Relations]:
     plan = data.plan
-    pads = random_elements(1, plan.hidden_before_opening)
+    pads = pads or random_elements(1, plan.hidden_before_opening)
     channel = ProverChannel(Transcript(PROTOCOL), pads)
     schedule = np.zeros((plan.circuit.steps, plan.circuit.batch), np.int32)
     claims, owed = ClaimSet(plan.circuit, schedule), Relations()
@@ -115,8 +115,8 @@ def prove(data: LookupData, **options) -> tuple[bytes, list[K], ClaimSet, Relati
     return bytes(channel.proof), pads, claims, owed
 
 
-def verify(data: LookupData, proof: bytes) -> tuple[ClaimSet, Relations]:
-    channel = VerifierChannel(Transcript(PROTOCOL), proof)
+def verify(data: LookupData, proof: bytes, channel: VerifierChannel | None = None) -> tuple[ClaimSet, Relations]:
+    channel = channel or VerifierChannel(Transcript(PROTOCOL), proof)
     schedule = np.zeros((data.plan.circuit.steps, data.plan.circuit.batch), np.int32)
     claims, owed = ClaimSet(data.plan.circuit, schedule), Relations()
     verify_lookups(channel, data.plan, *challenges(channel.transcript), claims, owed)

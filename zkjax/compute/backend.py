@@ -1,17 +1,22 @@
-"""Which programs carry out the sumchecks: a name chosen by the caller, never a silent fallback.
+"""Which programs carry out the sumchecks: a name that the caller chooses, never a silent fallback.
 
-`blocked`    for CPUs: pieces of fixed size, so that few programs are compiled
-`reference`  the definitions, jitted; any device, one program per table size
+`blocked`    for CPUs: pieces of one size, so that few programs are compiled
+`reference`  the definitions, jitted: any device, one program per size of table
+`pallas`     the kernels of `pallas_kernels`: GPUs, or Pallas' interpreter on request
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
+import jax
+
 from zkjax.compute.leaves import Columns
+from zkjax.compute.pallas import PallasKernels
 from zkjax.compute.pieces import PieceLayer, PieceProduct, PieceTree
 from zkjax.compute.reference import ReferenceKernels
 from zkjax.compute.whole import Kernels, WholeLayer, WholeProduct, WholeTree
+from zkjax.errors import UserError
 from zkjax.fields.vectors import Ext
 
 Tree = PieceTree | WholeTree
@@ -28,7 +33,22 @@ class Backend(Protocol):
         """The tree of fractions over these leaves."""
 
     def product(self, f: Ext, g: Ext, lanes: int = 1) -> Product:
-        """The product sumcheck of two tables K[2^n lanes], stopped when `lanes` entries are left."""
+        """The product sumcheck of two tables K[2^n lanes], over the n variables in front.
+
+        `lanes`, a power of two, counts interleaved instances (`product.interleaved`).
+        """
+
+
+class BlockedBackend:
+    """The programs of `blocked`, driven by `pieces`."""
+
+    name = "blocked"
+
+    def tree(self, columns: Columns) -> PieceTree:
+        return PieceTree(columns)
+
+    def product(self, f: Ext, g: Ext, lanes: int = 1) -> PieceProduct:
+        return PieceProduct(f, g, lanes)
 
 
 class WholeBackend:
@@ -44,18 +64,25 @@ class WholeBackend:
         return WholeProduct(self._kernels, f, g, lanes)
 
 
-class BlockedBackend:
-    """The programs of `blocked`, driven by `pieces`."""
-
-    name = "blocked"
-
-    def tree(self, columns: Columns) -> PieceTree:
-        return PieceTree(columns)
-
-    def product(self, f: Ext, g: Ext, lanes: int = 1) -> PieceProduct:
-        return PieceProduct(f, g, lanes)
+DEFAULT: Backend = BlockedBackend()
 
 
-REFERENCE = WholeBackend("reference", ReferenceKernels())
-BLOCKED = BlockedBackend()
-DEFAULT: Backend = BLOCKED
+def choose(name: str = "blocked", *, interpret: bool = False) -> Backend:
+    """The backend of this name; `interpret` runs Pallas kernels in their interpreter.
+
+    Raises UserError for another name, and for `pallas` where there is no GPU to run it.
+    """
+    match name:
+        case "blocked":
+            return DEFAULT
+        case "reference":
+            return WholeBackend(name, ReferenceKernels())
+        case "pallas":
+            if not interpret and jax.default_backend() != "gpu":
+                raise UserError(
+                    f"the pallas backend needs a GPU and JAX runs on {jax.default_backend()!r}; "
+                    "choose 'blocked', or ask for the interpreter"
+                )
+            return WholeBackend(name, PallasKernels(interpret))
+        case _:
+            raise UserError(f"no backend {name!r}: choose 'blocked', 'reference' or 'pallas'")

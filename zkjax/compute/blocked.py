@@ -72,22 +72,25 @@ def _meant(table: Ext, start: Array, size: Array) -> Ext:
     return extension.where(start + lane < size, table, _zeros())
 
 
-def sum_of_products(pairs: list[tuple[Array, Array]]) -> Array:
+def sum_of_products(*pairs: tuple[Array, Array]) -> Array:
     """The canonical sum of up to four products of entries in [0, p], reduced once."""
-    low = high = middle = None
-    for a, b in pairs:
-        a0, a1, b0, b1 = a & _M31, a >> np.uint64(31), b & _M31, b >> np.uint64(31)
-        terms = a0 * b0, a1 * b1, a0 * b1 + a1 * b0
-        low, high, middle = terms if low is None else (low + terms[0], high + terms[1], middle + terms[2])
+    limbs = [(a & _M31, a >> np.uint64(31), b & _M31, b >> np.uint64(31)) for a, b in pairs]
+    low = _added([a0 * b0 for a0, _, b0, _ in limbs])
+    high = _added([a1 * b1 for _, a1, _, b1 in limbs])
+    middle = _added([a0 * b1 + a1 * b0 for a0, a1, b0, b1 in limbs])
     lazy = (low & _P) + (low >> np.uint64(61)) + (high << np.uint64(1))
     return arrays.reduce(lazy + (middle >> np.uint64(30)) + ((middle & _M30) << np.uint64(31)))
+
+
+def _added(terms: list[Array]) -> Array:
+    return sum(terms[1:], terms[0])
 
 
 def _two_products(a: Ext, b: Ext, c: Ext, d: Ext) -> Ext:
     """a b + c d, one reduction a plane."""
     return Ext(
-        sum_of_products([(a.re, b.re), (a.im, _P - b.im), (c.re, d.re), (c.im, _P - d.im)]),
-        sum_of_products([(a.re, b.im), (a.im, b.re), (c.re, d.im), (c.im, d.re)]),
+        sum_of_products((a.re, b.re), (a.im, _P - b.im), (c.re, d.re), (c.im, _P - d.im)),
+        sum_of_products((a.re, b.im), (a.im, b.re), (c.re, d.im), (c.im, d.re)),
     )
 
 

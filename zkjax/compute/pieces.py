@@ -110,9 +110,7 @@ class PieceLayer:
             half = _integer(1 << len(point))
             self._tables = [blocked.start_within(nodes[0], self._spare(), half, _element(ratio))]
         else:
-            self._tables = [
-                Children(blocked.mixed(a.p, a.q, _element(ratio)), b.p, a.q, b.q) for a, b in _pairs(nodes)
-            ]
+            self._tables = [Children(blocked.mixed(a.p, a.q, _element(ratio)), b.p, a.q, b.q) for a, b in _pairs(nodes)]
         self._evaluate()
 
     def _spare(self) -> Children:
@@ -209,9 +207,7 @@ def _cut(table: Ext) -> list[Ext]:
     size = planes[0].size
     if size < PIECE:
         planes, size = [np.pad(plane, (0, PIECE - size)) for plane in planes], PIECE
-    return [
-        Ext(*(jnp.asarray(plane[start : start + PIECE]) for plane in planes)) for start in range(0, size, PIECE)
-    ]
+    return [Ext(*(jnp.asarray(plane[start : start + PIECE]) for plane in planes)) for start in range(0, size, PIECE)]
 
 
 def _joined(pieces: Sequence[Ext], lanes: int) -> list[K]:

@@ -9,6 +9,10 @@ Source: Thaler, "Proofs, Arguments, and Zero-Knowledge", section 4.1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from zkjax.fields import extension
 from zkjax.fields.vectors import Ext
 
@@ -37,3 +41,20 @@ def fold_and_sums(f: Ext, g: Ext, r: Ext) -> tuple[Ext, Ext, Sums]:
     """Fold both tables, K[2^n] with n >= 2, and give the sums of the next round."""
     f, g = fold(f, r), fold(g, r)
     return f, g, round_sums(f, g)
+
+
+def interleaved(tables: Sequence[Ext]) -> tuple[Ext, int]:
+    """Equally long tables K[2^n] as one K[2^n lanes], entry x of table s at x lanes + s; and `lanes`.
+
+    `lanes` is a power of two, missing tables are zero. The sumcheck of two interleaved tables over
+    the n variables in front is that of the sum over the instances; weights belong into one of them.
+    Host arrays.
+    """
+    lanes = 1 << max(len(tables) - 1, 0).bit_length()
+    planes = []
+    for which in range(2):
+        plane = np.zeros((tables[0].shape[0], lanes), np.uint64)
+        for lane, table in enumerate(tables):
+            plane[:, lane] = tuple(table)[which]
+        planes.append(plane.reshape(-1))
+    return Ext(*planes), lanes

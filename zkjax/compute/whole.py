@@ -32,9 +32,7 @@ class Kernels(Protocol):
 
     def layer_fold(self, children: Children, r: Ext) -> Children: ...
 
-    def layer_fold_and_sums(
-        self, children: Children, equality: Ext, ratio: Ext, r: Ext
-    ) -> tuple[Children, Sums]: ...
+    def layer_fold_and_sums(self, children: Children, equality: Ext, ratio: Ext, r: Ext) -> tuple[Children, Sums]: ...
 
 
 _tree = jax.jit(fraction_tree)

@@ -80,9 +80,9 @@ def class_columns(
         coordinates = (column(lookup.re), column(lookup.im), column(lookup.second))
         columns.append(Column(1, alpha - beta * (lookup.table + 1), *coordinates))
     for index in cls.tables:
-        rows = [padded(row, cls.row_bits) for row in plan.circuit.tables[index].rows()]
+        re, im, second = (padded(row, cls.row_bits) for row in plan.circuit.tables[index].rows())
         counts = padded(multiplicities[index], cls.row_bits)
-        columns.append(Column(0, alpha - beta * (index + 1), *rows, counts))
+        columns.append(Column(0, alpha - beta * (index + 1), re, im, second, counts))
     return Columns(tuple(columns), cls.row_bits, cls.column_bits, beta * beta)
 
 

@@ -1,0 +1,106 @@
+"""What XLA makes of the programs: no whole piece is copied in a loop, and their number is small."""
+
+from __future__ import annotations
+
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.compute.oracle import random_elements
+from zkjax.compute import blocked
+from zkjax.compute.backend import DEFAULT
+from zkjax.compute.blocked import PIECE
+from zkjax.compute.fractions import Children, Fractions
+from zkjax.compute.leaves import Column, Columns
+from zkjax.fields.mersenne61 import K
+from zkjax.fields.vectors import Ext, ext_add, ext_mul, ext_scale, ext_sub, ext_sum
+
+
+def piece(size: int = PIECE) -> Ext:
+    return Ext(jnp.zeros(size, jnp.uint64), jnp.zeros(size, jnp.uint64))
+
+
+def children() -> Children:
+    return Children(piece(), piece(), piece(), piece())
+
+
+def arguments(name: str) -> tuple:
+    number, r = np.int64(PIECE // 4), piece(1)[0]
+    return {
+        "layer_round": (children(), children(), number, r, piece(2 * PIECE)),
+        "product_round": ((piece(), piece()), (piece(), piece()), number, r),
+        "join_within": (Fractions(piece(), piece()), number),
+        "start_within": (Fractions(piece(), piece()), children(), number, r),
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["layer_round", "product_round", "join_within", "start_within"])
+def test_no_loop_copies_a_piece(name):
+    text = getattr(blocked, name).lower(*arguments(name)).compile().as_text()
+    computations = re.split(r"\n(?=%|ENTRY)", text)
+    bodies = [part for part in computations if not part.startswith("ENTRY") and "fusion(" in part]
+    assert bodies
+    copied = [line for part in bodies for line in part.splitlines() if re.search(rf"u64\[{PIECE}\]\S* copy\(", line)]
+    assert copied == []
+
+
+PROGRAMS = [
+    blocked.equality_pyramid,
+    blocked.join_pieces,
+    blocked.join_within,
+    blocked.start_within,
+    blocked.mixed,
+    blocked.fold_pieces,
+    blocked.layer_sums,
+    blocked.layer_round,
+    blocked.product_sums,
+    blocked.product_round,
+]
+
+
+def run_product(bits: int) -> None:
+    """A product sumcheck over many sizes, against whole tables in NumPy."""
+    generator = np.random.default_rng(bits)
+    f, g = (Ext(*generator.integers(0, 2**61 - 1, (2, 1 << bits), dtype=np.uint64)) for _ in range(2))
+    sumcheck = DEFAULT.product(f, g)
+    for r in random_elements(bits, bits, edges=False):
+        half = f.size // 2
+        steps = [ext_sub(table[half:], table[:half]) for table in (f, g)]
+        expected = ext_sum(ext_mul(f[:half], g[:half])).item(), ext_sum(ext_mul(*steps)).item()
+        assert sumcheck.sums() == expected
+        sumcheck.fold(r)
+        f, g = (ext_add(t[:half], ext_scale(step, r)) for t, step in zip((f, g), steps, strict=True))
+    assert sumcheck.values() == (f.to_list(), g.to_list())
+
+
+def run_tree(row_bits: int, column_bits: int) -> None:
+    """A tree of equal fractions 1/c, whose layers are known."""
+    constant = random_elements(1, 1, edges=False)[0]
+    depth = row_bits + column_bits
+    columns = (Column(1, constant),) * (1 << column_bits)
+    tree = DEFAULT.tree(Columns(columns, row_bits, column_bits, K.ONE))
+    q = constant ** (1 << depth)
+    assert tree.root() == ((1 << depth) * q / constant, q)
+    point = random_elements(2, depth - 1, edges=False)
+    for number in range(depth - 2):
+        tree.layer(number, point[:number], K.ONE)
+    number = depth - 2
+    half = constant**2
+    layer = tree.layer(number, point[:number], K(7))
+    for r in random_elements(3, number, edges=False):
+        # Constant tables: p0 = p1 = 2 c, q0 = q1 = c^2, and the equality weights add up to one.
+        assert layer.sums() == (4 * constant * half + 7 * half * half, K.ZERO)
+        layer.fold(r)
+    assert layer.children() == (2 * constant, 2 * constant, half, half)
+
+
+def test_sizes_share_programs():
+    for bits in (1, 5, 13, 14, 15, 17):
+        run_product(bits)
+    for row_bits, column_bits in ((11, 0), (11, 2), (14, 0), (11, 5), (15, 2)):
+        run_tree(row_bits, column_bits)
+    counts = {program.__name__: program._cache_size() for program in PROGRAMS}
+    assert counts.pop("fold_pieces") <= 2  # two tables or four
+    assert set(counts.values()) <= {1}, counts
