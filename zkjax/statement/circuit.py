@@ -231,6 +231,12 @@ class Circuit:
             raise CircuitError("circuit is not in canonical form")
         return circuit
 
+    def __str__(self) -> str:
+        """One line per node, lookup and zero, for people."""
+        from zkjax.statement.printing import describe_circuit
+
+        return "\n".join(describe_circuit(self))
+
     def digest(self) -> bytes:
         """SHA-256 of the canonical bytes."""
         return hashlib.sha256(b"zkjax circuit" + self.to_bytes()).digest()
