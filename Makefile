@@ -44,7 +44,7 @@ demo: $(INSTALLED)
 	@$(BIN)/python examples/demo.py $(DEMO_FOLDER)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup -m "not slow"
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
