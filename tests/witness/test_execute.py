@@ -62,7 +62,14 @@ def test_equals_the_trainer_at_the_ends_of_the_ranges(seed):
     assert_equals_trainer(shape, lowered, data, before, schedule, witness, steps)
 
 
-@pytest.mark.parametrize("inputs", [lambda seed: dense_inputs(DenseShape(), seed), odd_inputs], ids=["dense", "odd"])
+NAIVE_CASES = {
+    "dense": lambda seed: dense_inputs(DenseShape(), seed),
+    "large sums": lambda seed: dense_inputs(SHAPES[3], seed),
+    "odd": odd_inputs,
+}
+
+
+@pytest.mark.parametrize("inputs", NAIVE_CASES.values(), ids=NAIVE_CASES)
 def test_equals_the_naive_interpreter_at_every_node(inputs):
     for seed in range(3):
         lowered, data, before, schedule = inputs(seed)
