@@ -23,9 +23,9 @@ MAX_AXES = 4
 
 
 class _Writer:
-    def __init__(self, seed: int, sizes: int):
+    def __init__(self, seed: int, sizes: int, outer: bool):
         self.random = np.random.default_rng(seed)
-        self.sizes = sizes
+        self.sizes, self.outer = sizes, outer
         self.steps, self.batch, self.rows = (int(n) for n in self.random.integers(1, sizes + 1, 3))
         self.nodes: list[Node] = []
 
@@ -72,7 +72,7 @@ class _Writer:
             case _:
                 return self.contraction(operand, self.index())
 
-    def contraction(self, left: int, right: int) -> Node:
+    def contraction(self, left: int, right: int) -> Node | None:
         shapes = self.nodes[left].shape, self.nodes[right].shape
         labels = self.random.permutation(20).tolist()
         left_labels = [labels.pop() for _ in shapes[0]]
@@ -86,15 +86,22 @@ class _Writer:
                 right_labels.append(left_labels[axis])
             else:
                 right_labels.append(labels.pop())
+        if not self.outer and not set(left_labels) & set(right_labels):
+            return None
         sizes = dict(zip(left_labels, shapes[0], strict=True)) | dict(zip(right_labels, shapes[1], strict=True))
         out = [label for label in self.random.permutation(sorted(sizes)).tolist() if self.random.random() < 0.5]
         out = out[:MAX_AXES]
         return Contract(tuple(sizes[x] for x in out), left, right, tuple(left_labels), tuple(right_labels), tuple(out))
 
 
-def random_circuit(seed: int, *, nodes: int = 16, sizes: int = 5, bound: int = 3, advice: int = 3) -> Circuit:
-    """`nodes` virtual nodes with axes of up to `sizes`; committed values lie in [-bound, bound]."""
-    w = _Writer(seed, sizes)
+def random_circuit(
+    seed: int, *, nodes: int = 16, sizes: int = 5, bound: int = 3, advice: int = 3, outer: bool = True
+) -> Circuit:
+    """`nodes` virtual nodes with axes of up to `sizes`; committed values lie in [-bound, bound].
+
+    `outer` says whether contractions without a common axis occur.
+    """
+    w = _Writer(seed, sizes, outer)
     state = w.shape(int(w.random.integers(0, 3)))
     w.nodes += [
         Committed((w.rows, *w.shape(int(w.random.integers(0, 2)))), "data", "x", 0),

@@ -104,9 +104,8 @@ def test_rows_that_the_schedule_repeats_gather_their_weights():
     circuit = Circuit(3, 4, 5, (*ONE, RULES["rows"]), (), (), (), ())
     case = Case(circuit, 0)
     for schedule in (np.zeros((3, 4), int), np.full((3, 4), 4), np.arange(12).reshape(3, 4) % 5):
-        case.schedule = case.claims.schedule = schedule
         vectors = dense.random_vectors(case.rng, (3, 4))
-        weights = case.claims._row_weights(*vectors)
+        weights = ClaimSet(circuit, schedule)._row_weights(*vectors)
         for row in range(5):
             expected = sum(
                 (
@@ -123,7 +122,7 @@ def test_rows_that_the_schedule_repeats_gather_their_weights():
 def test_rows_that_the_schedule_does_not_use_have_no_weight():
     circuit = Circuit(3, 4, 5, (*ONE, RULES["rows"]), (), (), (), ())
     case = Case(circuit, 0)
-    case.claims.schedule = np.full((3, 4), 2)
+    case.claims = ClaimSet(circuit, np.full((3, 4), 2))
     case.claim(5)
     case.claims.rewrite_linear([0] * 6, 0)
     (term,) = case.claims.terms[0]
