@@ -1,5 +1,7 @@
 """The transform against direct evaluation and against NumPy."""
 
+import re
+
 import jax
 import pytest
 
@@ -44,3 +46,11 @@ def test_other_shapes_are_refused(draw):
     for wrong in (draw.ext(9, 1), draw.ext(8)):
         with pytest.raises(ValueError, match="do not fit"):
             ntt.transform(wrong, 3)
+
+
+def test_no_pass_copies_the_whole_array(draw):
+    n, rows = 1 << 11, 5
+    compiled = transform.lower(draw.ext(n, rows), 11).compile().as_text()
+    copied = re.findall(r"= u64\[([\d,]+)\]\S* copy\(", compiled)
+    sizes = [eval(shape.replace(",", "*")) for shape in copied]
+    assert max(sizes, default=0) < n * rows

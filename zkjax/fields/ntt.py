@@ -1,16 +1,33 @@
 """Reed-Solomon encoding over K in JAX: evaluate many polynomials at the 2^k-th roots of unity.
 
-Layout [position, row]: the rows are independent polynomials and serve as lanes. Decimation in
-frequency, output in bit-reversed order and left there: nothing downstream needs another order.
+Layout [position, row]: the rows are independent polynomials and serve as lanes, so that twiddles
+are scalars. Decimation in frequency, output in bit-reversed order and left there: nothing
+downstream needs another order.
+
+A transform of 2^k positions runs as passes of up to five levels. With n = r q, a pass takes blocks
+of r positions at distance q into a small scratch buffer, transforms them there by radix 4, and
+multiplies by the twiddles that join them to the next pass, which works on q contiguous positions.
+So each pass reads and writes the whole array once, and positions whose distance is a power of two
+never compete for the same cache sets while they are worked on. Loops run on one core: to use two,
+call a compiled transform on the two halves of the rows from two threads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 from zkjax.fields import extension
-from zkjax.fields.mersenne61 import root_of_unity
+from zkjax.fields.arrays import Array, reduce
+from zkjax.fields.mersenne61 import P, bit_reverse, root_of_unity
 from zkjax.fields.vectors import Ext, powers
+
+_P = np.uint64(P)
+_PASS_LEVELS = 5
+_BLOCK_SYMBOLS = 1 << 14
 
 
 def transform(coefficients: Ext, log_n: int) -> Ext:
@@ -24,14 +41,140 @@ def transform(coefficients: Ext, log_n: int) -> Ext:
     if coefficients.ndim != 2 or coefficients.shape[0] > n:
         raise ValueError(f"coefficients of shape {coefficients.shape} do not fit {n} points")
     k, rows = coefficients.shape
-    values = extension.asarray(coefficients)
-    values = extension.concatenate([values, extension.zeros((n - k, rows))])
-    twiddles = powers(root_of_unity(log_n), max(n // 2, 1))
-    for level in range(log_n):
-        half = n >> (level + 1)
-        pairs = values.reshape(1 << level, 2, half, rows)
-        upper, lower = pairs[:, 0], pairs[:, 1]
-        factor = twiddles[:: 1 << level].reshape(1, half, 1)
-        turned = extension.mul(extension.sub(upper, lower), Ext(jnp.asarray(factor.re), jnp.asarray(factor.im)))
-        values = extension.stack([extension.add(upper, lower), turned], axis=1)
-    return values.reshape(n, rows)
+    source = extension.asarray(coefficients)
+    # The first butterfly skips the quarters (the halves, if n is two) that hold no coefficient.
+    part = max(n // 4, 1)
+    present = max(-(-k // part), 1) * part
+    source = extension.concatenate([source, extension.zeros((present - k, rows))])
+    if log_n == 0:
+        return source
+    twiddles = powers(root_of_unity(log_n), n)
+    passes = -(-log_n // _PASS_LEVELS)
+    # A pass never writes the buffer it reads; from the third on, it writes the one before that.
+    buffers: list[Ext] = []
+    level = 0
+    for index in range(passes):
+        levels = (log_n - level) // (passes - index)
+        target = _blank((n, rows), mark=index) if index < 2 else buffers[-2]
+        source = _pass(source, target, twiddles, n, level, levels)
+        buffers.append(source)
+        level += levels
+    return source
+
+
+def _pass(source: Ext, target: Ext, twiddles: Ext, n: int, level: int, levels: int) -> Ext:
+    """Levels `level` to `level + levels` of the transform, from [<= n, rows] to [n, rows]."""
+    rows = source.shape[1]
+    groups, size = 1 << level, 1 << levels
+    distance = n // (groups * size)
+    present = source.shape[0] // (groups * distance)
+    source = source.reshape(groups, present, distance, rows)
+    wanted = max(_BLOCK_SYMBOLS // (size * rows), 1)
+    width = min(1 << (wanted.bit_length() - 1), distance)
+    depth = min(max((1 << (wanted.bit_length() - 1)) // width, 1), groups)
+    steps = distance // width
+    radices = [4] * (levels // 2) + [2] * (levels % 2)
+    joining = _joining_twiddles(twiddles, level, levels, distance)
+
+    def block(step: Array, carry: tuple[Ext, Ext, Ext]) -> tuple[Ext, Ext, Ext]:
+        target, current, other = carry
+        group, offset = (step // steps) * depth, (step % steps) * width
+        strided = _slice(source, (group, 0, offset, 0), (depth, present, width, rows))
+        current = _update(current, strided, (0, 0, 0, 0))
+        done = 0
+        for radix in radices[:-1]:
+            filled = present if done == 0 else size
+            result = _stage(current, other, radix, size >> done, 1 << done, filled, twiddles)
+            current, other = result, current
+            done += radix.bit_length() - 1
+        target = _last_stage(current, target, radices[-1], size, present, joining, group, offset)
+        return target, current, other
+
+    # One position more than a block: XLA would take an update of the whole buffer for the slice
+    # itself, and read the strided source again in every kernel.
+    scratch = (depth, size + 1, width, rows)
+    carry = (target.reshape(groups, size, distance, rows), _blank(scratch, mark=0), _blank(scratch, mark=1))
+    return lax.fori_loop(0, (groups // depth) * steps, block, carry)[0].reshape(n, rows)
+
+
+def _stage(source: Ext, target: Ext, radix: int, size: int, groups: int, filled: int, twiddles: Ext) -> Ext:
+    """One level of radix 4, inside a block, for `groups` transforms of `size` positions."""
+    depth, _, width, rows = source.shape
+    distance = size // radix
+    stride = twiddles.shape[0] // size
+    factors = [twiddles[stride * k * np.arange(distance)] for k in (2, 1, 3)]
+
+    def butterflies(group: Array | int, target: Ext) -> Ext:
+        base = group * size
+        shape = (depth, distance, width, rows)
+        inputs = [_slice(source, (0, base + at, 0, 0), shape) for at in range(0, min(size, filled), distance)]
+        first, *others = _butterfly(inputs, radix)
+        target = _update(target, first, (0, base, 0, 0))
+        for index, (value, factor) in enumerate(zip(others, factors, strict=True), start=1):
+            factor = Ext(*(jnp.asarray(plane).reshape(1, distance, 1, 1) for plane in factor))
+            target = _update(target, extension.mul(value, factor), (0, base + index * distance, 0, 0))
+        return target
+
+    return butterflies(0, target) if groups == 1 else lax.fori_loop(0, groups, butterflies, target)
+
+
+def _last_stage(
+    source: Ext, target: Ext, radix: int, size: int, filled: int, joining: Ext | None, group: Array, offset: Array
+) -> Ext:
+    """The last level of a pass: butterflies of neighbours, times the joining twiddles, written out."""
+    depth, _, width, rows = source.shape
+
+    def butterflies(index: Array | int, target: Ext) -> Ext:
+        base = index * radix
+        shape = (depth, 1, width, rows)
+        inputs = [_slice(source, (0, base + at, 0, 0), shape) for at in range(min(radix, filled))]
+        for at, value in enumerate(_butterfly(inputs, radix)):
+            if joining is not None:
+                factor = _slice(joining, (base + at, offset), (1, width))
+                value = extension.mul(value, factor.reshape(1, 1, width, 1))
+            target = _update(target, value, (group, base + at, offset, 0))
+        return target
+
+    return lax.fori_loop(0, size // radix, butterflies, target)
+
+
+def _joining_twiddles(twiddles: Ext, level: int, levels: int, distance: int) -> Ext | None:
+    """The factors [2^levels, distance] between a pass and the next, none after the last."""
+    if distance == 1:
+        return None
+    frequencies = np.array([bit_reverse(at, levels) for at in range(1 << levels)])
+    exponents = np.outer(frequencies, np.arange(distance)) << level
+    return Ext(jnp.asarray(twiddles.re[exponents]), jnp.asarray(twiddles.im[exponents]))
+
+
+def _butterfly(inputs: Sequence[Ext], radix: int) -> list[Ext]:
+    """The transform of 2 or 4 values, in bit-reversed order; missing inputs are zero."""
+    zero = extension.zeros(inputs[0].shape)
+    values = [*inputs, *[zero] * (radix - len(inputs))]
+    if radix == 2:
+        return [extension.add(*values), extension.sub(*values)]
+    a, b, c, d = values
+    # Sums of four values, each at most p, one reduction; i (re, im) = (-im, re).
+    return [
+        Ext(_sum(a.re, b.re, c.re, d.re), _sum(a.im, b.im, c.im, d.im)),
+        Ext(_sum(a.re, _P - b.re, c.re, _P - d.re), _sum(a.im, _P - b.im, c.im, _P - d.im)),
+        Ext(_sum(a.re, _P - b.im, _P - c.re, d.im), _sum(a.im, b.re, _P - c.im, _P - d.re)),
+        Ext(_sum(a.re, b.im, _P - c.re, _P - d.im), _sum(a.im, _P - b.re, _P - c.im, d.re)),
+    ]
+
+
+def _sum(a: Array, b: Array, c: Array, d: Array) -> Array:
+    return reduce(a + b + c + d)
+
+
+def _blank(shape: tuple[int, ...], mark: int) -> Ext:
+    """A buffer to be overwritten. Equal constants would be made once and then copied."""
+    return Ext(jnp.full(shape, 2 * mark, jnp.uint64), jnp.full(shape, 2 * mark + 1, jnp.uint64))
+
+
+def _slice(source: Ext, start: Sequence[Array | int], shape: Sequence[int]) -> Ext:
+    return Ext(*(lax.dynamic_slice(plane, start, shape) for plane in source))
+
+
+def _update(target: Ext, value: Ext, start: Sequence[Array | int]) -> Ext:
+    return Ext(*(lax.dynamic_update_slice(plane, part, start) for plane, part in zip(target, value, strict=True)))
