@@ -99,16 +99,16 @@ def _accumulate(sums: Ext, a: Ext, b: Ext) -> Ext:
     return Ext(partial_reduce(lazy.re + sums.re), partial_reduce(lazy.im + sums.im))
 
 
-def _fold(tables: Any, spare: Any, half: Array, r: Ext) -> Any:
-    """Tables of 2 half entries within pieces, folded into the spare pieces."""
+def _fold(low: Any, high: Any, offset: Array, half: Array, r: Ext, spare: Any) -> Any:
+    """out[x] = low[x] + r (high[offset + x] - low[x]) for x < half, written to the spare pieces."""
 
     def body(at: Array, out: Any) -> Any:
         start = at * BLOCK
 
-        def one(table: Ext, spare: Ext) -> Ext:
-            return _update(spare, extension.fold(_slice(table, start), _slice(table, half + start), r), start)
+        def one(low: Ext, high: Ext, spare: Ext) -> Ext:
+            return _update(spare, extension.fold(_slice(low, start), _slice(high, offset + start), r), start)
 
-        return _tables(one, tables, out)
+        return _tables(one, low, high, out)
 
     return lax.fori_loop(np.int64(0), _blocks(half), body, spare)
 
@@ -141,12 +141,22 @@ def _totals(sums: tuple[Ext, Ext]) -> Array:
 
 
 @jax.jit
-def equality_pyramid(low: Ext, high: Ext) -> Ext:
-    """Equality weights of the last k of 14 coordinates at [2^k, 2^(k+1)), for every k <= 14.
-
-    `low` and `high` are the pyramids of the last and of the first seven coordinates.
-    """
+def equality_pyramid(point: Ext) -> Ext:
+    """Equality weights of the last k of 14 coordinates at [2^k, 2^(k+1)), for every k <= 14."""
     width = 1 << LOG_LOW
+    coordinates = Ext(*(plane.reshape(2, LOG_LOW) for plane in point))
+    index = np.arange(2 * width)
+    levels = np.array([max(entry.bit_length() - 1, 0) for entry in index.tolist()])
+
+    def body(variable: Array, weights: Ext) -> Ext:
+        r = Ext(*(lax.dynamic_index_in_dim(plane, LOG_LOW - 1 - variable, axis=1) for plane in coordinates))
+        is_one = ((index >> variable) & 1 == 1)[None, :]
+        factor = extension.where(is_one, r, extension.sub(extension.ones((2, 1)), r))
+        within = (variable < levels)[None, :]
+        return extension.mul(weights, extension.where(within, factor, extension.ones((1, 1))))
+
+    both = lax.fori_loop(np.int64(0), np.int64(LOG_LOW), body, extension.ones((2, 2 * width)))
+    high, low = both[0], both[1]
     rows = extension.mul(high[:, None], low[None, width:])
     first = Ext(*(plane[None, :width] for plane in low))
     return extension.concatenate([first, rows[1:]]).reshape(-1)
@@ -186,16 +196,16 @@ def start_within(nodes: Fractions, spare: Children, half: Array, ratio: Ext) -> 
     return lax.fori_loop(np.int64(0), _blocks(half), body, spare)
 
 
-@jax.jit
+@partial(jax.jit, donate_argnames="p0")
 def mixed(p0: Ext, q0: Ext, ratio: Ext) -> Ext:
-    """u0 = p0 + ratio q0 of a piece."""
+    """u0 = p0 + ratio q0 of a piece, in place of p0."""
     return extension.mul_add(ratio, q0, p0)
 
 
-@jax.jit
-def fold_pieces(low: Any, high: Any, r: Ext) -> Any:
+@partial(jax.jit, donate_argnames="spare")
+def fold_pieces(low: Any, high: Any, spare: Any, r: Ext) -> Any:
     """Fold pairs of whole pieces: two equal pytrees of tables to one."""
-    return _tables(lambda a, b: extension.fold(a, b, r), low, high)
+    return _fold(low, high, np.int64(0), np.int64(PIECE), r, spare)
 
 
 @jax.jit
@@ -207,7 +217,7 @@ def layer_sums(low: Children, high: Children, offset: Array, half: Array, pyrami
 @partial(jax.jit, donate_argnames="spare")
 def layer_round(children: Children, spare: Children, half: Array, r: Ext, pyramid: Ext) -> tuple[Children, Array]:
     """Fold tables of 2 half entries within pieces; returns them and the sums of the next round."""
-    folded = _fold(children, spare, half, r)
+    folded = _fold(children, children, half, half, r, spare)
     return folded, _layer_sums(folded, folded, half // 2, half // 2, pyramid)
 
 
@@ -236,5 +246,5 @@ def product_round(
     tables: tuple[Ext, Ext], spare: tuple[Ext, Ext], half: Array, r: Ext
 ) -> tuple[tuple[Ext, Ext], Array]:
     """Fold tables of 2 half entries within pieces; returns them and the sums of the next round."""
-    folded = _fold(tables, spare, half, r)
+    folded = _fold(tables, tables, half, half, r, spare)
     return folded, _product_sums(folded, folded, half // 2, half // 2)

@@ -7,54 +7,54 @@ all programs of a round have been started.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from zkjax.compute import blocked
-from zkjax.compute.blocked import LOG_LOW, LOG_PIECE, PIECE
+from zkjax.compute.blocked import LOG_PIECE, PIECE
 from zkjax.compute.fractions import Children, Fractions
 from zkjax.compute.leaves import Columns
-from zkjax.fields import extension
 from zkjax.fields.mersenne61 import K
-from zkjax.fields.vectors import Ext, equality_weights, ext_mul, ext_sub
+from zkjax.fields.vectors import Ext, equality_weights, scalar
 
 Array = jax.Array
-
-
-@lru_cache(maxsize=64)
-def _element(value: K) -> Ext:
-    """A challenge on the device; conversions cost as much as a small round."""
-    return extension.asarray(value)
-
-
-@lru_cache(maxsize=64)
-def _integer(value: int) -> Array:
-    return jnp.asarray(np.int64(value))
 
 
 @lru_cache(maxsize=4)
 def pyramid(point: tuple[K, ...]) -> Ext:
     """`blocked.equality_pyramid` of a point of at most 14 coordinates."""
-    coordinates = Ext.from_list([K.ZERO] * (LOG_PIECE - len(point)) + list(point)).reshape(2, LOG_LOW)
-    layers = [Ext(np.zeros((2, 1), np.uint64), np.zeros((2, 1), np.uint64))]
-    weights = Ext(np.ones((2, 1), np.uint64), np.zeros((2, 1), np.uint64))
-    layers.append(weights)
-    for at in reversed(range(LOG_LOW)):
-        upper = ext_mul(weights, coordinates[:, at : at + 1])
-        lower = ext_sub(weights, upper)
-        weights = Ext(*(np.concatenate(planes, axis=1) for planes in zip(lower, upper, strict=True)))
-        layers.append(weights)
-    both = Ext(*(np.concatenate(planes, axis=1) for planes in zip(*layers, strict=True)))
-    return blocked.equality_pyramid(both[1], both[0])
+    return blocked.equality_pyramid(Ext.from_list([K.ZERO] * (LOG_PIECE - len(point)) + list(point)))
 
 
-def _empty(tables: int) -> list[Ext]:
-    planes = [jnp.asarray(np.zeros(PIECE, np.uint64)) for _ in range(2 * tables)]
-    return [Ext(*planes[at : at + 2]) for at in range(0, 2 * tables, 2)]
+class Spares:
+    """Pieces to write to, each a set of tables; those that were read longest ago come first.
+
+    Fresh memory costs a page fault for every 512 entries, more than the arithmetic. A piece is given
+    back once the programs that read it have been started: JAX orders the writing after them.
+    """
+
+    def __init__(self, tables: int, least: int = 4):
+        self._tables, self._least = tables, least
+        self._free: deque[Any] = deque()
+
+    def take(self) -> tuple[Ext, ...]:
+        if len(self._free) < self._least:
+            return tuple(Ext(*(jnp.asarray(np.zeros(PIECE, np.uint64)) for _ in "ri")) for _ in range(self._tables))
+        return self._free.popleft()
+
+    def give(self, tables: tuple[Ext, ...]) -> None:
+        self._free.append(tuple(tables))
+
+    def cut(self, count: int) -> None:
+        """Give memory back beyond `count` sets."""
+        while len(self._free) > count:
+            self._free.popleft()
 
 
 def _read(part: Array) -> tuple[K, K]:
@@ -82,9 +82,9 @@ class PieceTree:
             self._layers[number] = (
                 [blocked.join_pieces(low, high) for low, high in _pairs(pieces)]
                 if len(pieces) > 1
-                else [blocked.join_within(pieces[0], _integer(1 << number))]
+                else [blocked.join_within(pieces[0], np.int64(1 << number))]
             )
-        self._spares: list[Children] = []
+        self._spares = Spares(tables=4)
 
     def root(self) -> tuple[K, K]:
         p, q = self._layers[0][0]
@@ -99,22 +99,18 @@ class PieceTree:
 class PieceLayer:
     """The rounds of one layer of one tree: `sums`, then `fold`, for every variable; then `children`.
 
-    `nodes` are the children, 2^(len(point) + 1) fractions. `spares` are pieces to write to, taken from
-    this list and put back.
+    `nodes` are the children, 2^(len(point) + 1) fractions, and are given up.
     """
 
-    def __init__(self, nodes: list[Fractions], point: Sequence[K], ratio: K, spares: list[Children]):
+    def __init__(self, nodes: list[Fractions], point: Sequence[K], ratio: K, spares: Spares):
         self._left, self._ratio, self._spares = list(point), ratio, spares
         self._pyramid = pyramid(tuple(point[1:][-LOG_PIECE:]))
         if len(nodes) == 1:
-            half = _integer(1 << len(point))
-            self._tables = [blocked.start_within(nodes[0], self._spare(), half, _element(ratio))]
+            half = np.int64(1 << len(point))
+            self._tables = [blocked.start_within(nodes[0], Children(*spares.take()), half, scalar(ratio))]
         else:
-            self._tables = [Children(blocked.mixed(a.p, a.q, _element(ratio)), b.p, a.q, b.q) for a, b in _pairs(nodes)]
+            self._tables = [Children(blocked.mixed(a.p, a.q, scalar(ratio)), b.p, a.q, b.q) for a, b in _pairs(nodes)]
         self._evaluate()
-
-    def _spare(self) -> Children:
-        return self._spares.pop() if self._spares else Children(*_empty(4))
 
     def _evaluate(self) -> None:
         """Start the sums of the coming round."""
@@ -126,7 +122,7 @@ class PieceLayer:
             offset = half = 1 << len(self._left) >> 1
             pairs = [(self._tables[0], self._tables[0])]
         self._parts = [
-            blocked.layer_sums(low, high, _integer(offset), _integer(half), self._pyramid) for low, high in pairs
+            blocked.layer_sums(low, high, np.int64(offset), np.int64(half), self._pyramid) for low, high in pairs
         ]
 
     def sums(self) -> tuple[K, K]:
@@ -142,19 +138,19 @@ class PieceLayer:
         half = 1 << (len(self._left) - 1)
         self._left.pop(0)
         if half >= PIECE:
-            self._tables = [blocked.fold_pieces(low, high, _element(r)) for low, high in _pairs(self._tables)]
+            self._tables = _folded(self._tables, self._spares, r)
             self._evaluate()
             return
         (tables,) = self._tables
-        folded, sums = blocked.layer_round(tables, self._spare(), _integer(half), _element(r), self._pyramid)
-        self._spares.append(tables)
+        spare = Children(*self._spares.take())
+        folded, sums = blocked.layer_round(tables, spare, np.int64(half), scalar(r), self._pyramid)
+        self._spares.give(tables)
         self._tables, self._parts, self._weights = [folded], [sums], [K.ONE]
 
     def children(self) -> tuple[K, K, K, K]:
         """p0, p1, q0, q1 at the challenges, after the last round."""
         mixed, p1, q0, q1 = (_first(table) for table in self._tables[0])
-        self._spares.append(self._tables.pop())
-        del self._spares[2:]
+        self._spares.give(self._tables.pop())
         return mixed - self._ratio * q0, p1, q0, q1
 
 
@@ -165,16 +161,16 @@ class PieceProduct:
         self._size, self._lanes = f.shape[0], lanes
         cut = [_cut(table) for table in (f, g)]
         self._tables = list(zip(*cut, strict=True))
-        self._spare: tuple[Ext, Ext] | None = None
+        self._spares = Spares(tables=2)
         self._evaluate()
 
     def _evaluate(self) -> None:
         """Start the sums of the coming round on whole pieces, or of the first round."""
         if len(self._tables) > 1:
-            offset, half = _integer(0), _integer(PIECE)
+            offset, half = np.int64(0), np.int64(PIECE)
             pairs = _pairs(self._tables)
         else:
-            offset = half = _integer(self._size // 2)
+            offset = half = np.int64(self._size // 2)
             pairs = [(self._tables[0], self._tables[0])]
         self._parts = [blocked.product_sums(low, high, offset, half) for low, high in pairs]
 
@@ -187,18 +183,29 @@ class PieceProduct:
         """Set the variable to the challenge."""
         self._size //= 2
         if self._size >= PIECE:
-            self._tables = [blocked.fold_pieces(low, high, _element(r)) for low, high in _pairs(self._tables)]
+            self._tables = _folded(self._tables, self._spares, r)
             self._evaluate()
             return
         (tables,) = self._tables
-        spare = self._spare or tuple(_empty(2))
-        folded, sums = blocked.product_round(tables, spare, _integer(self._size), _element(r))
-        self._tables, self._spare, self._parts = [folded], tables, [sums]
+        folded, sums = blocked.product_round(tables, self._spares.take(), np.int64(self._size), scalar(r))
+        self._spares.give(tables)
+        self._tables, self._parts = [folded], [sums]
 
     def values(self) -> tuple[list[K], list[K]]:
         """f and g at the challenges, after the last round, one entry per lane."""
         f, g = zip(*self._tables, strict=True)
         return _joined(f, self._lanes), _joined(g, self._lanes)
+
+
+def _folded(tables: list, spares: Spares, r: K) -> list:
+    """Pairs of pieces folded; the old ones become spares."""
+    folded = []
+    for low, high in _pairs(tables):
+        spare = jax.tree.unflatten(jax.tree.structure(low), jax.tree.leaves(spares.take()))
+        folded.append(blocked.fold_pieces(low, high, spare, scalar(r)))
+        spares.give(low)
+        spares.give(high)
+    return folded
 
 
 def _cut(table: Ext) -> list[Ext]:
