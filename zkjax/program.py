@@ -33,7 +33,6 @@ from zkjax.fixedpoint.formats import (
     quantized_data,
     quantized_state,
 )
-from zkjax.fixedpoint.step import DataLeaf
 from zkjax.frontend import Reading, read_step
 from zkjax.frontend.roles import Tree
 from zkjax.frontend.trace import run
@@ -52,15 +51,19 @@ def compile(
     *,
     steps: int,
     calibration: Iterable[Any] | None = None,
+    dataset: Any = None,
     bits: int = DEFAULT_BITS,
 ) -> Program:
     """The exact integer program of `steps` training steps.
 
     `train_step(state, batch)` returns the new state, or (state, aux); it is traced, not changed.
     `batch` is one real batch, its leaves arrays with a leading axis of rows. Formats come from
-    running the step in floating point on `calibration`, an iterable of batches, or on `batch`
-    alone. `bits` is the number of magnitude bits of activations and gradients; fewer are taken, but
-    no fewer than 10, where the proof of the ranges needs it.
+    running the step in floating point on `calibration`, an iterable of batches in the order of
+    training, or on `batch` alone; batches for all steps of the block need the least headroom. The
+    formats of the data hold all of `dataset` where it is given, and then are the same for every
+    block; else they hold what calibration holds, and as much again. `bits` is the number of
+    magnitude bits of activations and gradients; fewer are taken, but no fewer than 10, where the
+    proof of the ranges needs it.
 
     Raises UnsupportedError (all operations that cannot be proved, with source lines), BoundError
     (a value that may leave the field, with the remedy), UserError for anything else.
@@ -78,11 +81,11 @@ def compile(
     step = reading.step
     for name in step.state:
         check_finite(f"state leaf {name!r}", np.asarray(before[name], np.float64))
-    data = {}
-    for name, index in step.data.items():
-        node = step.nodes[index]
-        assert isinstance(node, DataLeaf)
-        data[name] = data_format(name, node.shape[1:], [each[name] for each in leaves])
+    seen = [*leaves, _data(reading, dataset, "data set")] if dataset is not None else leaves
+    data = {
+        name: data_format(name, step.nodes[index].shape[1:], [each[name] for each in seen])
+        for name, index in step.data.items()
+    }
     calibrated = calibrate(step, before, leaves)
     _check_translation(reading, state, batches[0], calibrated.first)
     plan, lowered = plan_block(step, calibrated, data, steps=steps, bits=bits)
@@ -289,7 +292,7 @@ def _printed(program: Program) -> str:
         table.add_row("", "virtual, every step", "", str(weight.fraction_bits), "")
     console.print(table)
     largest = max(max(-low, high) for low, high in proven if high < 1 << 100)
-    console.print(f"largest proven bound of any value: 2^{largest.bit_length()} (the field holds 2^60)")
+    console.print(f"largest proven bound of any value: 2^{largest.bit_length()} (the field holds 2^61)")
     elements, lookups = circuit.committed_elements, circuit.lookup_entries
     parameters = sum(int(np.prod(plan.step.nodes[index].shape)) for index in plan.step.state.values())
     console.print(

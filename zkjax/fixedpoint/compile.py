@@ -212,7 +212,7 @@ def _check_bounds(circuit: Circuit, lowering: Lowering, plan: Plan) -> None:
         name = next((lookup.name for lookup in circuit.lookups if repr(lookup.name) in str(error)), str(error))
         lines = [line for tensor, line in lowering.lookup_lines.items() if name.startswith(tensor)]
         raise BoundError(
-            f"the values of {name!r} are only known to lie within {error.got.bit_length()} bits; the field holds 60\n"
+            f"the values of {name!r} are only known to lie within {error.got.bit_length()} bits; the field holds 61\n"
             f"    at {lines[-1] if lines else 'the new state'}\n"
             f"    with {plan.precision.bits} magnitude bits and {plan.steps} steps: use fewer steps "
             "per block (steps=), a smaller batch, or a larger learning rate"

@@ -122,6 +122,7 @@ class Lowering:
         return Placed(node, fraction, abs(integer))
 
     def _approximated(self, what: str, exact: Fraction, used: Fraction) -> None:
+        """A public remark: without source lines, which depend on where the user's files lie."""
         text = f"{what} is {written(used)} (relative error {float(abs(used / exact - 1)):.1e})"
         if text not in self.approximations:
             self.approximations.append(text)
@@ -148,8 +149,7 @@ class Lowering:
         for multiplier, (coefficient, placed) in zip(multipliers, parts, strict=True):
             used = ratio(multiplier, fraction - placed.fraction)
             if used != coefficient:
-                what = f"the factor {float(coefficient):.9g} at {self.step.lines[index]}"
-                self._approximated(what, coefficient, used)
+                self._approximated(f"the factor {float(coefficient):.9g}", coefficient, used)
             scaled.append((multiplier, placed))
         if offset:
             scaled.append((1, self._constant(self.step.nodes[index].shape, offset, fraction)))

@@ -237,7 +237,7 @@ def _evaluated(equation: Equation) -> list[np.ndarray] | None:
         if equation.name in ELEMENTWISE:
             result = np.asarray(equation.primitive.bind(*uniform, **equation.params))
             return [np.broadcast_to(result, shape)]
-    if max(prod(var.shape) for var in equation.outputs) > MAX_FOLDED_ELEMENTS:
+    if max(prod(atom.shape) for atom in (*equation.inputs, *equation.outputs)) > MAX_FOLDED_ELEMENTS:
         return None
     if equation.name.startswith(("random_", "threefry")):
         return None

@@ -1,0 +1,202 @@
+"""Everything that cannot be proved is named at once, with its line and what to do instead."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from tests.frontend.steps import Network, batch_of, step_with, train_state
+from zkjax.errors import UserError
+from zkjax.frontend import UnsupportedError, read_step
+
+WEIGHTS = np.arange(15, dtype=np.float32).reshape(5, 3)
+
+
+def refused(train_step, state, batch) -> UnsupportedError:
+    with pytest.raises(UnsupportedError) as caught:
+        read_step(train_step, state, batch)
+    for problem in caught.value.problems:
+        assert problem.remedy
+        assert str(problem) in str(caught.value)
+    return caught.value
+
+
+def refused_model(model, loss=None, optimiser=None) -> UnsupportedError:
+    batch = batch_of()
+    step = step_with(loss) if loss else step_with()
+    return refused(step, train_state(model, batch["image"], optimiser), batch)
+
+
+def linear_step(loss_of, rate=0.125):
+    """A step on one matrix, `loss_of(weights, batch)`."""
+
+    def train_step(state, batch):
+        return {"w": state["w"] - rate * jax.grad(loss_of)(state["w"], batch)}
+
+    return train_step
+
+
+def squared(weights, batch):
+    return jnp.mean((batch["image"] @ weights - batch["label"]) ** 2)
+
+
+def test_several_operations_are_reported_at_once_with_their_lines():
+    class Fancy(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.sigmoid(nn.Dense(4)(x))
+            x = nn.LayerNorm()(x)
+            return nn.Dense(3)(jnp.sort(x, axis=-1))
+
+    error = refused_model(Fancy())
+    found = {problem.what: problem for problem in error.problems}
+    assert {"the operation 'logistic'", "the operation 'rsqrt'", "the operation 'sort'"} <= set(found)
+    assert "3 things" in str(error) or len(found) > 3
+    for problem in found.values():
+        assert "test_refusals.py:" in problem.line or "steps.py:" in problem.line
+    assert "relu" in found["the operation 'logistic'"].remedy
+
+
+def test_what_only_follows_from_a_problem_is_not_reported():
+    def loss_of(weights, batch):
+        z = jnp.exp(batch["image"] @ weights)
+        return jnp.mean((z[:, :2].reshape(8) - 1.0) ** 2)
+
+    error = refused(linear_step(loss_of), {"w": WEIGHTS}, batch_of())
+    whats = {problem.what for problem in error.problems}
+    assert "the operation 'exp'" in whats
+    assert not any("reshape" in what for what in whats)
+
+
+def test_dead_code_is_not_reported():
+    def train_step(state, batch):
+        weights = state["w"]
+        metrics = {"norm": jnp.sqrt(jnp.sum(weights**2)), "sorted": jnp.sort(batch["image"])}
+        return {"w": weights - 0.125 * jax.grad(squared)(weights, batch)}, metrics
+
+    assert read_step(train_step, {"w": WEIGHTS}, batch_of()).has_aux
+
+
+def test_cross_entropy():
+    error = refused_model(Network(), lambda z, y: optax.softmax_cross_entropy(z, y).mean())
+    assert any(problem.what == "the operation 'exp'" for problem in error.problems)
+    assert "squared loss" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "saying"),
+    [
+        (optax.sgd(0.1, momentum=0.9), "multiplied by 0.9"),
+        (optax.sgd(0.1, momentum=0.9, nesterov=True), "takes up another state leaf"),
+        (optax.adam(1e-3), "'sqrt'"),
+        (optax.chain(optax.add_decayed_weights(0.5), optax.sgd(0.5)), "multiplied by 0.75"),
+        (optax.sgd(optax.linear_schedule(0.1, 0.01, 100)), "integer state leaf 'opt_state/1/count'"),
+        (optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1)), "'sqrt'"),
+    ],
+    ids=["momentum", "nesterov", "adam", "weight decay", "schedule", "norm clipping"],
+)
+def test_optimisers(optimiser, saying):
+    with jax.numpy_dtype_promotion("standard"):  # optax's own
+        error = refused_model(Network(), optimiser=optimiser)
+    assert saying in str(error)
+    assert "constant learning rate" in str(error) or "plain SGD" in str(error)
+
+
+def test_leaves_with_one_problem_are_one_entry():
+    error = refused_model(Network(layers=4), optimiser=optax.sgd(0.1, momentum=0.9))
+    assert len(error.problems) == 2
+    assert len(error.problems[1].leaves) == 8
+    assert "and 5 more" in str(error)
+
+
+def test_arrays_closed_over_would_become_public():
+    hidden = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+
+    def loss_of(weights, batch):
+        return jnp.mean((batch["image"] @ weights + batch["image"] @ hidden - batch["label"]) ** 2)
+
+    for step in (linear_step(loss_of), jax.jit(linear_step(loss_of))):
+        error = refused(step, {"w": WEIGHTS}, batch_of())
+        assert "shape (5, 3) closed over" in str(error)
+        assert "become public" in str(error)
+        assert "test_refusals.py:" in error.problems[0].line
+
+
+def test_scalars_closed_over_are_constants():
+    rate = jnp.float32(0.25)
+    offsets = jnp.full((4, 3), 0.5)
+
+    def loss_of(weights, batch):
+        return jnp.mean((batch["image"] @ weights + offsets - batch["label"]) ** 2)
+
+    step = read_step(linear_step(loss_of, rate), {"w": WEIGHTS}, batch_of()).step
+    assert step.changes["w"].rate == 0.25
+
+
+def test_dropout():
+    def train_step(state, batch):
+        key = jax.random.fold_in(jax.random.key(0), state["i"])
+
+        def loss_of(weights):
+            kept = jax.random.bernoulli(key, 0.5, batch["image"].shape).astype(jnp.float32)
+            return jnp.mean(((batch["image"] * kept) @ weights - batch["label"]) ** 2)
+
+        return {"w": state["w"] - 0.1 * jax.grad(loss_of)(state["w"]), "i": state["i"] + 1}
+
+    error = refused(train_step, {"w": WEIGHTS, "i": 0}, batch_of())
+    assert "remove dropout" in str(error)
+
+
+def test_a_random_key_in_the_state():
+    def train_step(state, batch):
+        _, key = jax.random.split(state["key"])
+        return {"w": state["w"] - 0.1 * jax.grad(squared)(state["w"], batch), "key": key}
+
+    error = refused(train_step, {"w": WEIGHTS, "key": jax.random.key(0)}, batch_of())
+    assert "'key'" in str(error)
+    assert "random keys" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("loss_of", "saying"),
+    [
+        (lambda w, b: jnp.mean(b["image"] @ w / (1.0 + jnp.sum(w))), "a division by a value that is not constant"),
+        (lambda w, b: jnp.mean((b["image"] @ w) ** 0.5), "exponent -1/2"),
+        (lambda w, b: jnp.mean((b["image"] @ w).reshape(2, 6) ** 2), "a reshape of a computed value"),
+        (lambda w, b: jnp.mean(b["image"] @ w * (1.0 + jnp.inf)), "the constant inf"),
+        (lambda w, b: jnp.mean((b["image"] @ w + jnp.arange(3.0)[None]) ** 2), "a constant array of shape (1, 3)"),
+        (lambda w, b: jnp.mean((b["image"] @ w)[:, jnp.argmax(b["label"][0])]), "'argmax'"),
+        (lambda w, b: jnp.mean(jax.lax.scan(lambda c, x: (c + x @ w, 0.0), jnp.zeros(3), b["image"])[0]), "'scan'"),
+        (lambda w, b: jnp.mean(jnp.where(b["image"] @ w == 0.5, 1.0, b["image"] @ w)), "a test for equality"),
+        (lambda w, b: jnp.mean(b["image"] @ w / b["image"].max(axis=0).sum()), "'reduce_max'"),
+    ],
+    ids=["division", "power", "reshape", "infinity", "array", "index", "scan", "equality", "across rows"],
+)
+def test_operations(loss_of, saying):
+    error = refused(linear_step(loss_of), {"w": WEIGHTS}, batch_of())
+    assert saying in str(error)
+
+
+@pytest.mark.parametrize(
+    ("train_step", "state", "batch", "saying"),
+    [
+        (lambda s, b: (1, s), {"w": WEIGHTS}, batch_of(), "must return the new state"),
+        (lambda s, b: {"w": s["w"][:2]}, {"w": WEIGHTS}, batch_of(), "changes the shape of state leaf 'w'"),
+        (lambda s, b: s, {"w": WEIGHTS}, batch_of(), "no leaf of the batch influences"),
+        (lambda s, b: s, {"i": 3}, batch_of(), "no floating-point leaf"),
+        (linear_step(squared), {"w": WEIGHTS}, {}, "the batch has no arrays"),
+        (linear_step(squared), {"w": WEIGHTS}, batch_of() | {"n": 3}, "'n' has no axis of rows"),
+        (linear_step(squared), {"w": WEIGHTS}, batch_of() | {"n": np.ones(5)}, "differ in their number of rows"),
+        (linear_step(squared), {"w": WEIGHTS}, batch_of() | {"n": np.ones((4, 0))}, "'n' is empty"),
+        (linear_step(squared), {"w": WEIGHTS, "s": "text"}, batch_of(), "'s' is a str"),
+        (lambda s, b: {"w": s["w"] - b["x"].sum() - b["x"].reshape(4, 4).sum()}, {"w": WEIGHTS},
+         {"x": np.ones((4, 2, 2), np.float32)}, "used in two shapes"),
+    ],
+)  # fmt: skip
+def test_pytrees_that_no_training_step_has(train_step, state, batch, saying):
+    with pytest.raises(UserError, match=saying):
+        read_step(train_step, state, batch)
