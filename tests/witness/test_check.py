@@ -9,7 +9,9 @@ from tests.blocks import DenseShape
 from tests.witness.cases import dense_inputs, named, odd_inputs
 from zkjax.errors import WitnessError
 from zkjax.statement.circuit import Committed
+from zkjax.statement.tables import Table
 from zkjax.witness import OutOfRangeError, Values, Witness, check_lookups, execute, saturations
+from zkjax.witness.check import _expected
 
 SHAPE = DenseShape(widths=(20, 4, 3), batch=3, steps=5, rows=8)
 
@@ -167,3 +169,10 @@ def test_saturations_are_counted():
     }
     assert saturations(lowered, witness) == expected
     assert all(expected.values())
+
+
+def test_gated_tuples_in_unsigned_columns_are_judged():
+    source, gate = np.array([0, 150, 300], np.uint16), np.array([1, 0, 1], np.int8)
+    source_range, gate_range, (low, high) = _expected(Table("gated", 0, 300, 200), [source, gate, gate])
+    assert (source_range, gate_range) == ((0, 300), (0, 1))
+    assert low.tolist() == high.tolist() == [0, 0, 200]

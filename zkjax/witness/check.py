@@ -107,12 +107,12 @@ def _expected(table: Table, columns: list[np.ndarray]) -> list[tuple]:
     """For each coordinate the (lowest, highest) values that the earlier ones leave: ints or arrays."""
     if table.kind == "range":
         return [(table.lo, table.hi)]
-    source = columns[0]
+    source = columns[0].astype(np.int64, copy=False)
     if table.kind == "relu":
         gate = (source > 0) & (source <= table.limit)
         output = np.clip(source, 0, table.limit)
         return [(table.lo, table.hi), (gate, gate), (output, output)]
-    output = columns[1] * np.clip(source, -table.limit, table.limit).astype(np.int64)
+    output = columns[1] * np.clip(source, -table.limit, table.limit)
     return [(table.lo, table.hi), (0, 1), (output, output)]
 
 
