@@ -39,7 +39,7 @@ def test_sums_refuse_unequal_shapes(draw):
         extension.inner_base(draw.ext(4), draw.base(5))
 
 
-@pytest.mark.parametrize("n", [0, 1, 5])
+@pytest.mark.parametrize("n", [0, 1, 5, 13])
 def test_equality_weights(draw, n):
     point = draw.ext(n)
     weights = jax.jit(extension.equality_weights)(point)

@@ -205,6 +205,8 @@ def batched_inverse(flat: Any, one: Any, multiply: Callable, invert: Callable) -
 def total(a: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     """The sum over `axis`, or over all; fewer than 2^32 terms, any uint64 terms."""
     a = checked(a)
+    if axis is None and a.size > BLOCK:
+        return accumulate(lambda sums, blocks: (partial_reduce(sums[0] + reduce(blocks[0])),), (a.ravel(),), 1)[0]
     low = jnp.sum(a & _M32, axis=axis, dtype=jnp.uint64)
     high = jnp.sum(a >> _32, axis=axis, dtype=jnp.uint64)
     return mul_add(reduce(high), jnp.full((), 1 << 32, jnp.uint64), reduce(low))

@@ -27,7 +27,7 @@ from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext
 
 _P = np.uint64(P)
-_LOW_VARIABLES = 12
+_LOW_VARIABLES = 11
 
 
 def asarray(value: Ext | K | int | Sequence[K]) -> Ext:
@@ -209,7 +209,7 @@ def inner_base(a: Ext, b: Array) -> Ext:
     return Ext(*accumulate(step, (a.re.ravel(), a.im.ravel(), b.ravel()), planes=2))
 
 
-def _tensor_half(zero: Ext, one: Ext) -> Ext:
+def _tensor_block(zero: Ext, one: Ext) -> Ext:
     variables = zero.shape[0]
     index = jnp.arange(1 << variables, dtype=jnp.uint64)
 
@@ -230,10 +230,19 @@ def tensor_weights(zero: Ext, one: Ext) -> Ext:
     significant variable first: bit n-1 belongs to variable 0.
     """
     zero, one = asarray(zero), asarray(one)
-    split = zero.shape[0] // 2
-    upper = _tensor_half(zero[:split], one[:split])
-    lower = _tensor_half(zero[split:], one[split:])
-    return mul(upper[:, None], lower[None, :]).reshape(-1)
+    split = max(zero.shape[0] - _LOW_VARIABLES, 0)
+    lower = _tensor_block(zero[split:], one[split:])
+    if split == 0:
+        return lower
+    upper = _tensor_block(zero[:split], one[:split])
+    width = lower.shape[0]
+
+    # A loop over rows: XLA does not vectorise a product of two axes that is flattened.
+    def body(row: Array, weights: Ext) -> Ext:
+        values = mul(upper[row], lower)
+        return Ext(*(lax.dynamic_update_slice(x, y, (row * width,)) for x, y in zip(weights, values, strict=True)))
+
+    return lax.fori_loop(0, upper.shape[0], body, zeros(upper.shape[0] * width))
 
 
 def equality_weights(point: Ext) -> Ext:
