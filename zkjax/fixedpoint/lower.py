@@ -13,7 +13,7 @@ from math import prod
 
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.errors import UserError
-from zkjax.fixedpoint.analysis import Roles, is_rearranged, origin
+from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged, origin
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, is_short, ratio, short, written
 from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.formats import DataFormat, Precision, TensorFormat
@@ -67,6 +67,7 @@ class Lowering:
     _rounded: dict[int, Placed] = field(default_factory=dict)
     _gates: dict[int, tuple[Placed, Placed]] = field(default_factory=dict)
     _unchecked: dict[int, str] = field(default_factory=dict)
+    _degrees: list[int | None] | None = None
     _names: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -201,7 +202,7 @@ class Lowering:
         name = self._name(index)
         if self.fold is not None and self.fold.node == index:
             return self._folded(index, exact, name)
-        wanted = self._fraction(index, 1)
+        wanted = self._fraction(index)
         if exact.bound <= (self.precision.limit if tabled else 2 * self.precision.wide):
             return exact
         return self._rescaled(index, exact, wanted, name, checked=tabled)
@@ -211,15 +212,15 @@ class Lowering:
         fold = self.fold
         assert fold is not None
         if exact.bound > 2 * self.precision.wide:
-            exact = self._rescaled(index, exact, self._fraction(index, 1) + 1, f"{name}/unscaled")
+            exact = self._rescaled(index, exact, self._fraction(index) + 1, f"{name}/unscaled")
         node = self.builder.combine((fold.multiplier, exact.node))
         scaled = Placed(node, exact.fraction + fold.power, fold.multiplier * exact.bound)
         tabled = index in self.roles.gating or index in self.roles.gradients
-        return self._rescaled(index, scaled, self._fraction(index, fold.scale), name, checked=tabled)
+        return self._rescaled(index, scaled, self._fraction(index), name, checked=tabled)
 
-    def _fraction(self, index: int, scale: Fraction | int) -> int:
-        """Fraction bits that place the calibrated magnitude below the limit, with headroom."""
-        largest = self.calibration.nodes[index] * float(scale)
+    def _fraction(self, index: int) -> int:
+        """Fraction bits that place the calibrated magnitude, folded, below the limit, with headroom."""
+        largest = self.calibration.nodes[index] * self._fold_scale(index)
         if not largest > 0 or largest == float("inf"):
             raise UserError(
                 f"the value made at {self.step.lines[index]} is {largest:g} on all calibration "
@@ -232,6 +233,14 @@ class Lowering:
         else:
             reserve = precision.forward_headroom
         return precision.bits - reserve - exponent(largest)
+
+    def _fold_scale(self, index: int) -> float:
+        """By how much the fold enlarges the node."""
+        if self.fold is None:
+            return 1.0
+        if self._degrees is None:
+            self._degrees = degrees(self.step, self.fold.node)
+        return float(self.fold.scale) ** (self._degrees[index] or 0)
 
     def _rescaled(self, index: int, exact: Placed, wanted: int, name: str, *, checked: bool = False) -> Placed:
         """Quotient with `wanted` fraction bits, range-checked unless a later lookup does so."""
