@@ -29,6 +29,7 @@ from zkjax.fields.mersenne61 import P
 from zkjax.fields.vectors import Ext
 
 Array = jax.Array
+Size = jax.Array | np.int64
 
 LOG_PIECE = 14
 PIECE = 1 << LOG_PIECE
@@ -49,7 +50,7 @@ def _tables(function: Any, *trees: Any) -> Any:
     return jax.tree.map(function, *trees, is_leaf=is_table)
 
 
-def _blocks(size: Array) -> Array:
+def _blocks(size: Size) -> Array:
     """How many blocks cover `size` entries."""
     return jnp.maximum(size // BLOCK, 1)
 
@@ -99,7 +100,7 @@ def _accumulate(sums: Ext, a: Ext, b: Ext) -> Ext:
     return Ext(partial_reduce(lazy.re + sums.re), partial_reduce(lazy.im + sums.im))
 
 
-def _fold(low: Any, high: Any, offset: Array, half: Array, r: Ext, spare: Any) -> Any:
+def _fold(low: Any, high: Any, offset: Size, half: Size, r: Ext, spare: Any) -> Any:
     """out[x] = low[x] + r (high[offset + x] - low[x]) for x < half, written to the spare pieces."""
 
     def body(at: Array, out: Any) -> Any:

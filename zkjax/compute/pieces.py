@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zkjax.compute import blocked
+from zkjax.compute import blocked, host
 from zkjax.compute.blocked import LOG_PIECE, PIECE
 from zkjax.compute.fractions import Children, Fractions
 from zkjax.compute.leaves import Columns
@@ -49,12 +49,8 @@ class Spares:
         return self._free.popleft()
 
     def give(self, tables: tuple[Ext, ...]) -> None:
-        self._free.append(tuple(tables))
-
-    def cut(self, count: int) -> None:
-        """Give memory back beyond `count` sets."""
-        while len(self._free) > count:
-            self._free.popleft()
+        if all(isinstance(table.re, jax.Array) for table in tables):  # not what the caller holds
+            self._free.append(tuple(tables))
 
 
 def _read(part: Array) -> tuple[K, K]:
@@ -155,7 +151,10 @@ class PieceLayer:
 
 
 class PieceProduct:
-    """The rounds of one product sumcheck: `sums`, then `fold`, for every variable; then `values`."""
+    """The rounds of one product sumcheck: `sums`, then `fold`, for every variable; then `values`.
+
+    The tables are read in place and must stay as they are until the second `sums`.
+    """
 
     def __init__(self, f: Ext, g: Ext, lanes: int = 1):
         self._size, self._lanes = f.shape[0], lanes
@@ -165,7 +164,9 @@ class PieceProduct:
         self._evaluate()
 
     def _evaluate(self) -> None:
-        """Start the sums of the coming round on whole pieces, or of the first round."""
+        """Start the sums of the coming round."""
+        if self._size == self._lanes:
+            return
         if len(self._tables) > 1:
             offset, half = np.int64(0), np.int64(PIECE)
             pairs = _pairs(self._tables)
@@ -191,10 +192,15 @@ class PieceProduct:
         self._spares.give(tables)
         self._tables, self._parts = [folded], [sums]
 
-    def values(self) -> tuple[list[K], list[K]]:
-        """f and g at the challenges, after the last round, one entry per lane."""
+    def tables(self) -> tuple[Ext, Ext]:
+        """f and g at the challenges, after the last round: NumPy arrays, one entry per lane."""
         f, g = zip(*self._tables, strict=True)
         return _joined(f, self._lanes), _joined(g, self._lanes)
+
+    def values(self) -> tuple[list[K], list[K]]:
+        """The same as elements."""
+        f, g = self.tables()
+        return f.to_list(), g.to_list()
 
 
 def _folded(tables: list, spares: Spares, r: K) -> list:
@@ -209,14 +215,14 @@ def _folded(tables: list, spares: Spares, r: K) -> list:
 
 
 def _cut(table: Ext) -> list[Ext]:
-    """A table in pieces, the only one padded by zeros."""
-    planes = [np.asarray(plane) for plane in table]
-    size = planes[0].size
+    """A table in pieces, the only one padded by zeros; views of the host's memory."""
+    planes, size = [np.asarray(plane) for plane in table], table.shape[0]
     if size < PIECE:
         planes, size = [np.pad(plane, (0, PIECE - size)) for plane in planes], PIECE
-    return [Ext(*(jnp.asarray(plane[start : start + PIECE]) for plane in planes)) for start in range(0, size, PIECE)]
+    planes = [host.aligned(plane) for plane in planes]
+    return [Ext(*(plane[start : start + PIECE] for plane in planes)) for start in range(0, size, PIECE)]
 
 
-def _joined(pieces: Sequence[Ext], lanes: int) -> list[K]:
-    planes = [np.concatenate([np.asarray(tuple(piece)[plane]) for piece in pieces])[:lanes] for plane in (0, 1)]
-    return Ext(*planes).to_list()
+def _joined(pieces: Sequence[Ext], lanes: int) -> Ext:
+    planes = zip(*pieces, strict=True)
+    return Ext(*(np.concatenate([np.asarray(part) for part in plane])[:lanes] for plane in planes))

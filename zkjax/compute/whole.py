@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import jax
+import numpy as np
 
 from zkjax.compute.fractions import Children, Fractions, fraction_tree
 from zkjax.compute.leaves import Columns
@@ -115,6 +116,11 @@ class WholeProduct:
         else:
             self._f, self._g = self._kernels.product_fold(self._f, self._g, challenge)
 
+    def tables(self) -> tuple[Ext, Ext]:
+        """f and g at the challenges, after the last round: NumPy arrays, one entry per lane."""
+        f, g = (Ext(np.asarray(table.re), np.asarray(table.im)) for table in (self._f, self._g))
+        return f, g
+
     def values(self) -> tuple[list[K], list[K]]:
-        """f and g at the challenges, after the last round, one entry per lane."""
+        """The same as elements."""
         return self._f.to_list(), self._g.to_list()

@@ -7,9 +7,11 @@ message by message. Plain values and their encrypted forms are carried side by s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 
+from zkjax.compute import host
 from zkjax.compute.backend import DEFAULT, Backend, Tree
 from zkjax.compute.leaves import Column, Columns
 from zkjax.fields.mersenne61 import K
@@ -88,10 +90,14 @@ def class_columns(
 
 def padded(values: np.ndarray, bits: int) -> np.ndarray:
     """Row-major int64 [2**bits]: every axis padded to a power of two, then zeros."""
-    padding = [(0, (1 << axis_bits(size)) - size) for size in values.shape]
-    flat = (np.pad(values, padding) if any(end for _, end in padding) else values).reshape(-1)
-    flat = flat.astype(np.int64, copy=False)
-    return flat if flat.size == 1 << bits else np.pad(flat, (0, (1 << bits) - flat.size))
+    shape = tuple(1 << axis_bits(size) for size in values.shape)
+    flat = host.empty(1 << bits, np.int64)
+    tensor = flat[: prod(shape)].reshape(shape)
+    if shape != values.shape:
+        tensor[...] = 0
+    tensor[tuple(slice(size) for size in values.shape)] = values
+    flat[prod(shape) :] = 0
+    return flat
 
 
 def _send_roots(channel: ProverChannel, plain: list[Plain], owed: Relations) -> list[Fraction]:
