@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -55,17 +56,24 @@ class ClaimSet:
     balance: Hidden = field(default_factory=lambda: Hidden.known(0))
     _ones: dict[int, Ext] = field(default_factory=dict)
     _memo: dict[tuple, tuple[tuple, Ext]] = field(default_factory=dict)
+    _linear: dict[int, list[int]] | None = None
 
     def add(self, node: int, coefficient: K, vectors: Vectors) -> None:
         self.terms.setdefault(node, []).append(Term(coefficient, vectors))
 
     def rewrite_linear(self, levels: Sequence[int], level: int) -> None:
-        """Push the terms of all linear virtual nodes of `level` back to what they read."""
-        for index in reversed(range(len(self.circuit.nodes))):
-            node = self.circuit.nodes[index]
-            if levels[index] == level and index in self.terms and not isinstance(node, Committed | Contract):
-                for term in self.terms.pop(index):
-                    self._rewrite(node, term)
+        """Push the terms of all linear virtual nodes of `level` back to what they read.
+
+        `levels` is the same list in all calls.
+        """
+        if self._linear is None:
+            self._linear = {}
+            for index in reversed(range(len(self.circuit.nodes))):
+                if not isinstance(self.circuit.nodes[index], Committed | Contract):
+                    self._linear.setdefault(levels[index], []).append(index)
+        for index in self._linear.get(level, ()):
+            for term in self.terms.pop(index, []):
+                self._rewrite(self.circuit.nodes[index], term)
 
     def _rewrite(self, node: object, term: Term) -> None:
         coefficient, vectors = term.coefficient, term.vectors
@@ -111,14 +119,19 @@ class ClaimSet:
     def _row_weights(self, steps: Ext, batch: Ext) -> Ext:
         """Weight of each data row: the sum of the weights of the places that the schedule gives it."""
         weights = outer(steps, batch)
-        order = np.argsort(self.schedule, axis=None, kind="stable")
-        rows = self.schedule.reshape(-1)[order]
-        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        order, rows, starts = self._sorted_schedule
         planes = [_segment_sums(plane.reshape(-1)[order], starts) for plane in weights]
         result = Ext(np.zeros(self.circuit.rows, np.uint64), np.zeros(self.circuit.rows, np.uint64))
         for plane, sums in zip(result, planes, strict=True):
             plane[rows[starts]] = sums
         return result
+
+    @cached_property
+    def _sorted_schedule(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The places of the schedule by row, the rows in that order, and where each row's places begin."""
+        order = np.argsort(self.schedule, axis=None, kind="stable")
+        rows = self.schedule.reshape(-1)[order]
+        return order, rows, np.flatnonzero(np.diff(rows, prepend=-1))
 
     def instances(self, nodes: Sequence[int]) -> list[Instance]:
         """Remove the terms of these contractions and return them as sumcheck instances."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from zkjax.statement.circuit import Circuit, CircuitError, Contract, operands
+from zkjax.statement.circuit import Circuit, CircuitError, Contract, Rows, operands
 from zkjax.statement.layout import Layout, axis_bits, choose_log_message, lay_out, tensor_bits
 from zkjax.statement.parameters import MAX_LOG_MESSAGE, MIN_LOOKUP_ROW_BITS, Code
 
@@ -121,10 +121,11 @@ class Plan:
         """Raise CircuitError if verifying would take more than a bounded time and memory.
 
         The work of the verifier is that of its axis vectors; a circuit can make exponentially many.
+        A claim on scheduled rows costs one pass over the schedule as well.
         """
-        work = 0
+        work, schedule = 0, self.circuit.steps * self.circuit.batch
         for count, node in zip(self.claim_counts, self.circuit.nodes, strict=True):
-            work += count * (CLAIM_OVERHEAD + sum(node.shape))
+            work += count * (CLAIM_OVERHEAD + sum(node.shape) + (schedule if isinstance(node, Rows) else 0))
         if work > MAX_CLAIM_WORK:
             raise CircuitError(
                 "claims of the circuit are too many to verify", expected=f"<= {MAX_CLAIM_WORK}", got=work
@@ -132,17 +133,15 @@ class Plan:
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
+        by_level: dict[int, list[int]] = {}
+        for index, node in enumerate(self.circuit.nodes):
+            if isinstance(node, Contract) and self.claim_counts[index]:
+                by_level.setdefault(self.levels[index], []).append(index)
         phases = []
-        for level in range(1, max(self.levels, default=0) + 1):
-            nodes = tuple(
-                index
-                for index, node in enumerate(self.circuit.nodes)
-                if isinstance(node, Contract) and self.levels[index] == level and self.claim_counts[index]
-            )
-            if nodes:
-                instances = sum(self.claim_counts[index] for index in nodes)
-                variables = max(shared_bits(self.circuit, index) for index in nodes)
-                phases.append(Phase(nodes, instances, variables))
+        for _, nodes in sorted(by_level.items()):
+            instances = sum(self.claim_counts[index] for index in nodes)
+            variables = max(shared_bits(self.circuit, index) for index in nodes)
+            phases.append(Phase(tuple(nodes), instances, variables))
         return tuple(phases)
 
     @cached_property
