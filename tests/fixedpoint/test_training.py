@@ -49,7 +49,9 @@ def test_losses(name):
     assert_close(step_with(LOSSES[name]), train_state(Network(), dataset["image"]), dataset)
 
 
-@pytest.mark.parametrize("prepare", [lambda x: x / 255.0, lambda x: (x / 255.0 - 0.1307) / 0.3081], ids=["pixels", "normal"])
+@pytest.mark.parametrize(
+    "prepare", [lambda x: x / 255.0, lambda x: (x / 255.0 - 0.1307) / 0.3081], ids=["pixels", "normal"]
+)
 def test_scaled_inputs(prepare):
     dataset = batch_of(12)
     dataset["image"] = dataset["image"] * 240

@@ -297,7 +297,8 @@ def _renumbered(node: Node | _Deferred, number: dict[int, int]) -> Node:
             merged: dict[int, int] = {}
             for coefficient, operand in terms:
                 merged[number[operand]] = merged.get(number[operand], 0) + coefficient
-            return replace(node, terms=tuple((c, operand) for operand, c in sorted(merged.items()) if c))
+            left = tuple((c, operand) for operand, c in sorted(merged.items()) if c)
+            return replace(node, terms=left) if left else Constant(node.shape, 0)
         case Axes() | Rows() | Before():
             return replace(node, node=number[node.node])
         case Contract():

@@ -9,6 +9,7 @@ from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.program import Lowered
 from zkjax.errors import UserError
 from zkjax.fixedpoint.analysis import Roles, roles
+from zkjax.fixedpoint.bounds import BoundError, check_bounds, check_coefficient
 from zkjax.fixedpoint.dyadic import is_short, written
 from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.formats import (
@@ -24,15 +25,10 @@ from zkjax.fixedpoint.formats import (
 from zkjax.fixedpoint.lower import Lowering, Placed
 from zkjax.fixedpoint.rates import Fold, choose_fold, effective_factor, multiplier
 from zkjax.fixedpoint.step import Step
-from zkjax.statement.circuit import Circuit, CircuitError
-from zkjax.statement.ranges import RangeError, check_ranges
+from zkjax.statement.circuit import CircuitError
 
 FIRST_FRACTION = 28
 MAX_ROUNDS = 8
-
-
-class BoundError(UserError):
-    """No format makes every value provably fit the field."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +56,8 @@ def plan_block(
     """
     first_error: BoundError | None = None
     for magnitude in range(bits, min(bits, LEAST_BITS) - 1, -1):
-        plan = _planned(step, calibration, data, steps, magnitude)
         try:
+            plan = _planned(step, calibration, data, steps, magnitude)
             return plan, lower_block(plan, rows=steps * step.batch)
         except BoundError as error:
             first_error = first_error or error
@@ -81,7 +77,7 @@ def lower_block(plan: Plan, *, rows: int) -> Lowered:
         raise UserError(
             f"a block of {plan.steps} steps on batches of {plan.step.batch} and {rows} rows exceeds a limit: {error}"
         ) from error
-    _check_bounds(lowered.circuit, lowering, plan)
+    check_bounds(lowered.circuit, lowering.lookup_lines)
     return lowered
 
 
@@ -112,7 +108,7 @@ def _planned(step: Step, calibration: Calibration, data: dict[str, DataFormat], 
             remarks = _remarks(plan, weights, lowering)
             return replace(plan, weights=weights, tensors=tuple(lowering.tensors), remarks=remarks)
         fractions = settled
-    raise BoundError("the formats of the weights do not settle: please report this training step")
+    raise UserError("the formats of the weights do not settle: please report this training step")
 
 
 def _lowering(plan: Plan, fractions: Mapping[str, int], rows: int) -> Lowering:
@@ -150,6 +146,9 @@ def _weights(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) -> d
         m, k = multiplier(change.factor, name, plan.fold)
         fraction = max(STATE_FRACTION, changes[name].fraction + k)
         applied = effective_factor(m, k, name, plan.fold)
+        line = plan.step.lines[change.node]
+        check_coefficient(1 << (fraction - STATE_FRACTION), line)
+        check_coefficient(m << (fraction - changes[name].fraction - k), line)
         integer_step = m << (fraction - changes[name].fraction - k)
         formats[name] = WeightFormat(fraction, bits, integer_step, change.factor, applied, change.rate)
     return formats
@@ -201,19 +200,3 @@ def _rate_remark(form: WeightFormat) -> str:
         return f"learning rate {written(effective)} = {float(effective):.9g}, {theirs}"
     together = f"with the constants of the loss exactly {written(abs(form.applied))}"
     return f"learning rate {float(effective):.9g}, {together}, {theirs}"
-
-
-def _check_bounds(circuit: Circuit, lowering: Lowering, plan: Plan) -> None:
-    try:
-        check_ranges(circuit)
-    except RangeError as error:
-        if not isinstance(error.got, int):
-            raise
-        name = next((lookup.name for lookup in circuit.lookups if repr(lookup.name) in str(error)), str(error))
-        lines = [line for tensor, line in lowering.lookup_lines.items() if name.startswith(tensor)]
-        raise BoundError(
-            f"the values of {name!r} are only known to lie within {error.got.bit_length()} bits; the field holds 61\n"
-            f"    at {lines[-1] if lines else 'the new state'}\n"
-            f"    with {plan.precision.bits} magnitude bits and {plan.steps} steps: use fewer steps "
-            "per block (steps=), a smaller batch, or a larger learning rate"
-        ) from error

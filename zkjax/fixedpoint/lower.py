@@ -14,6 +14,7 @@ from math import prod
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.errors import UserError
 from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged, origin
+from zkjax.fixedpoint.bounds import check_coefficient
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, is_short, ratio, short, written
 from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.formats import DataFormat, Precision, TensorFormat
@@ -153,7 +154,10 @@ class Lowering:
                 self._approximated(f"the factor {float(coefficient):.9g}", coefficient, used)
             scaled.append((multiplier, placed))
         if offset:
+            check_coefficient(round(offset * Fraction(2) ** fraction), self.step.lines[index])
             scaled.append((1, self._constant(self.step.nodes[index].shape, offset, fraction)))
+        for multiplier, _ in scaled:
+            check_coefficient(multiplier, self.step.lines[index])
         node = self.builder.combine(*((m, placed.node) for m, placed in scaled))
         return Placed(node, fraction, min(WIDE, sum(abs(m) * placed.bound for m, placed in scaled)))
 
@@ -250,6 +254,7 @@ class Lowering:
         if shift < 1:
             quotient, wanted, shift = exact.node, exact.fraction, 0
         else:
+            check_coefficient(1 << shift, line)
             quotient = self.builder.rescale(exact.node, shift, name, fraction_bits=wanted)
         if checked:
             self._unchecked[quotient] = name

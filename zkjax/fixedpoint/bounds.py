@@ -1,0 +1,46 @@
+"""What does not fit: refused with the equation, its bound and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from zkjax.errors import UserError
+from zkjax.statement.circuit import MAX_COEFFICIENT, Circuit
+from zkjax.statement.ranges import RangeError, check_ranges
+
+FIELD_BITS = 61
+
+
+class BoundError(UserError):
+    """A value, or the ratio of two scales, is not known to fit the field."""
+
+    def __init__(self, what: str, bits: int, line: str):
+        self.what, self.bits, self.line = what, bits, line
+        super().__init__(
+            f"{what} {bits} bits; the field holds {FIELD_BITS}\n"
+            f"    at {line or 'the new state'}\n"
+            "    use fewer steps per block (steps=), a smaller batch or a larger learning rate; fewer magnitude "
+            "bits (bits=) are tried already"
+        )
+
+
+def check_coefficient(coefficient: int, line: str) -> None:
+    """Raise BoundError for a factor between two scales that no circuit may contain."""
+    if abs(coefficient) >= MAX_COEFFICIENT:
+        raise BoundError("two scales that meet are apart by", abs(coefficient).bit_length() - 1, line)
+
+
+def check_bounds(circuit: Circuit, lines: Mapping[str, str]) -> None:
+    """Raise BoundError where a lookup of `circuit` may wrap around.
+
+    `lines` gives source lines by the beginnings of lookup names.
+    """
+    try:
+        check_ranges(circuit)
+    except RangeError as error:
+        if not isinstance(error.got, int):
+            raise
+        name = next((lookup.name for lookup in circuit.lookups if repr(lookup.name) in str(error)), str(error))
+        found = [line for tensor, line in lines.items() if name.startswith(tensor)]
+        what = f"the values of {name!r} are only known to lie within"
+        raise BoundError(what, error.got.bit_length(), found[-1] if found else "") from error
