@@ -256,7 +256,7 @@ class CircuitBuilder:
             links = {"source": number[recipe.source]}
             if isinstance(recipe, Gated):
                 links["gate"] = number[recipe.gate]
-            recipes[number[node]] = replace(recipe, **links)
+            recipes[number[node]] = replace(recipe, **links)  # type: ignore[arg-type]
         return Lowered(circuit, recipes)
 
     def _resolved(self, node: int) -> int:
