@@ -197,10 +197,13 @@ def start_within(nodes: Fractions, spare: Children, half: Array, ratio: Ext) -> 
     return lax.fori_loop(np.int64(0), _blocks(half), body, spare)
 
 
-@partial(jax.jit, donate_argnames="p0")
-def mixed(p0: Ext, q0: Ext, ratio: Ext) -> Ext:
-    """u0 = p0 + ratio q0 of a piece, in place of p0."""
+def _mixed(p0: Ext, q0: Ext, ratio: Ext) -> Ext:
+    """u0 = p0 + ratio q0 of a piece."""
     return extension.mul_add(ratio, q0, p0)
+
+
+mixed = jax.jit(_mixed)
+mixed_in_place = jax.jit(_mixed, donate_argnames="p0")
 
 
 @partial(jax.jit, donate_argnames="spare")

@@ -21,7 +21,7 @@ import numpy as np
 from zkjax.compute.fractions import Fractions
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K
-from zkjax.fields.vectors import Ext
+from zkjax.fields.vectors import Ext, scalar
 
 UNIT = 1 << 11
 
@@ -61,57 +61,72 @@ class Columns:
         return self.row_bits + self.column_bits
 
     def pieces(self, size: int) -> Iterator[Fractions]:
-        """The leaves in order, `size` (a power of two) at a time, padded by 0/1 if there are fewer."""
+        """The leaves in order, `size` (a power of two) at a time, padded by 0/1 if there are fewer.
+
+        Planes that hold one constant are those of `constant_planes`, shared and not to be donated.
+        """
         rows = 1 << self.row_bits
         unit = min(rows, UNIT, size)
-        beta_squared = extension.asarray(self.beta_squared)
-        columns = [*self.columns] + [PADDING] * ((1 << self.column_bits) - len(self.columns))
-        columns += [PADDING] * (size // rows - len(columns))
+        zeros, ones = constant_planes(size)
+        padding = [PADDING] * max((1 << self.column_bits) - len(self.columns), size // rows - len(self.columns))
+        columns = [*self.columns, *padding]
         counts = np.array([column.count for column in columns], np.int64)
         constants = Ext.from_list([column.constant for column in columns])
-        repeat = min(size, rows) // unit
         for start in range(0, len(columns) * rows, size):
             covered = slice(start // rows, -(-(start + size) // rows))
             within = slice(start % rows, start % rows + min(size, rows))
-            integers = [
+            some = columns[covered]
+            if all(column is PADDING for column in some):
+                yield Fractions(Ext(zeros, zeros), Ext(ones, zeros))
+                continue
+            re, im, second, multiplicity = (
                 _joined([None if array is None else array[within] for array in coordinate], size)
-                for coordinate in zip(*(column.integers for column in columns[covered]), strict=True)
-            ]
-            count, re, im = (np.repeat(plane[covered], repeat) for plane in (counts, *constants))
-            yield leaf_fractions(*integers, count, Ext(re, im), beta_squared)
+                for coordinate in zip(*(column.integers for column in some), strict=True)
+            )
+            count, *constant = (np.repeat(plane[covered], min(size, rows) // unit) for plane in (counts, *constants))
+            p = ones if multiplicity is None and np.all(count == 1) else numerators(_present(multiplicity, size), count)
+            q = denominators(_present(re, size), im, second, Ext(*constant), scalar(self.beta_squared))
+            yield Fractions(Ext(p, zeros), q)
 
 
-def _joined(parts: Sequence[Integers], size: int) -> np.ndarray | jax.Array:
-    if all(part is None for part in parts):
-        return _zeros(size)
+def _joined(parts: Sequence[Integers], size: int) -> Integers:
+    if len(parts) == 1 or all(part is None for part in parts):
+        return parts[0]
     length = size // len(parts)
     return np.concatenate([np.zeros(length, np.int64) if part is None else part for part in parts])
 
 
+def _present(integers: Integers, size: int) -> np.ndarray:
+    return np.zeros(size, np.int64) if integers is None else integers
+
+
 @lru_cache(maxsize=4)
-def _zeros(size: int) -> jax.Array:
-    return jnp.zeros(size, jnp.int64)
+def constant_planes(size: int) -> tuple[jax.Array, jax.Array]:
+    """The planes uint64[size] of zeros and of ones."""
+    return jnp.asarray(np.zeros(size, np.uint64)), jnp.asarray(np.ones(size, np.uint64))
 
 
 @jax.jit
-def leaf_fractions(
-    re: jax.Array,
-    im: jax.Array,
-    second: jax.Array,
-    multiplicity: jax.Array,
-    counts: jax.Array,
-    constants: Ext,
-    beta_squared: Ext,
-) -> Fractions:
-    """The fractions of int64[n] columns; counts int64[u] and constants K[u] hold for n/u rows each."""
-    units = counts.shape[0]
-    shape = (units, re.shape[0] // units)
+def numerators(multiplicity: jax.Array, counts: jax.Array) -> jax.Array:
+    """count - multiplicity over F; int64[n], counts int64[u] hold for n/u rows each."""
+    return arrays.from_signed(_spread(counts, multiplicity.shape[0]) - multiplicity)
 
-    def spread(array: jax.Array) -> jax.Array:
-        return jnp.broadcast_to(array[:, None], shape).reshape(-1)
 
-    numerator = arrays.from_signed(spread(counts) - multiplicity)
-    scaled = extension.mul_base(beta_squared, arrays.from_signed(second))
-    value = extension.add(Ext(arrays.from_signed(re), arrays.from_signed(im)), scaled)
-    constant = Ext(spread(constants.re), spread(constants.im))
-    return Fractions(extension.from_base(numerator), extension.sub(constant, value))
+@jax.jit
+def denominators(
+    re: jax.Array, im: jax.Array | None, second: jax.Array | None, constants: Ext, beta_squared: Ext
+) -> Ext:
+    """constant - (re + i im) - beta^2 second; int64[n], constants K[u] hold for n/u rows each."""
+    size = re.shape[0]
+    constant = Ext(*(_spread(plane, size) for plane in constants))
+    value = extension.from_base(arrays.from_signed(re))
+    if im is not None:
+        value = Ext(value.re, arrays.from_signed(im))
+    if second is not None:
+        value = extension.add(value, extension.mul_base(beta_squared, arrays.from_signed(second)))
+    return extension.sub(constant, value)
+
+
+def _spread(array: jax.Array, size: int) -> jax.Array:
+    units = array.shape[0]
+    return jnp.broadcast_to(array[:, None], (units, size // units)).reshape(-1)

@@ -19,7 +19,7 @@ import numpy as np
 from zkjax.compute import blocked, host
 from zkjax.compute.blocked import LOG_PIECE, PIECE
 from zkjax.compute.fractions import Children, Fractions
-from zkjax.compute.leaves import Columns
+from zkjax.compute.leaves import Columns, constant_planes
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext, equality_weights, scalar
 
@@ -49,8 +49,19 @@ class Spares:
         return self._free.popleft()
 
     def give(self, tables: tuple[Ext, ...]) -> None:
-        if all(isinstance(table.re, jax.Array) for table in tables):  # not what the caller holds
+        if not any(map(_is_shared, tables)):
             self._free.append(tuple(tables))
+
+
+def _is_shared(table: Ext) -> bool:
+    """Whether others hold the table as well: the caller, or all leaves with equal numerators."""
+    shared = constant_planes(PIECE)
+    return any(not isinstance(plane, jax.Array) or any(plane is other for other in shared) for plane in table)
+
+
+def _mixed(nodes: Fractions, ratio: K) -> Ext:
+    program = blocked.mixed if _is_shared(nodes.p) else blocked.mixed_in_place
+    return program(*nodes, scalar(ratio))
 
 
 def _read(part: Array) -> tuple[K, K]:
@@ -105,7 +116,7 @@ class PieceLayer:
             half = np.int64(1 << len(point))
             self._tables = [blocked.start_within(nodes[0], Children(*spares.take()), half, scalar(ratio))]
         else:
-            self._tables = [Children(blocked.mixed(a.p, a.q, scalar(ratio)), b.p, a.q, b.q) for a, b in _pairs(nodes)]
+            self._tables = [Children(_mixed(a, ratio), b.p, a.q, b.q) for a, b in _pairs(nodes)]
         self._evaluate()
 
     def _evaluate(self) -> None:

@@ -163,7 +163,8 @@ def _halves(table: Ext, half: Array) -> tuple[Ext, Ext]:
     size = table.shape[0]
     live = jnp.arange(size) < half
     high = _take(extension.concatenate([table, extension.zeros(size)]), half, size)
-    return tuple(extension.where(live, part, extension.zeros(size)) for part in (table, high))
+    low, high = (extension.where(live, part, extension.zeros(size)) for part in (table, high))
+    return low, high
 
 
 def _masked_equality(point: Ext, count: Array) -> Ext:
