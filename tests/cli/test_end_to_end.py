@@ -162,7 +162,7 @@ def test_a_statement_that_is_no_statement(zkjax, published):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("    model = Network()", "    x[3, 2] = np.nan\n    model = Network()"), "nan at index [3, 2]"),
+        (("    model = Network()", "    x[3, 2] = np.nan\n    model = Network()"), "dataset['x'][3, 2] is nan"),
         (("nn.relu(", "nn.gelu("), "line 13"),
         (("(20, 4)) / 16", "(3, 4)) / 16"), "has 3, dataset['y'] has 20"),
     ],

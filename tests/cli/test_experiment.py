@@ -78,6 +78,7 @@ def test_neighbours_can_be_imported(write):
         ((", 1.0, dataset,", ", 1.0,"), r"a tuple of 3, expected train_step, state, dataset, schedule"),
         (("return (lambda state, batch: state), 1.0, dataset, ", "return "), "returned a ndarray, expected"),
         (("np.zeros(5)}", "np.zeros(6)}"), r"differ in their rows: dataset\['x'\] has 5, dataset\['y'\] has 6"),
+        (("np.zeros(5)}", "np.array([0, 0, np.inf, 0, 0])}"), r"dataset\['y'\]\[2\] is inf"),
         (("np.zeros(5)}", "3.0}"), r"dataset\['y'\] is a number"),
         (('{"x": np.zeros((5, 2)), "y": np.zeros(5)}', "{}"), "holds no arrays"),
         (("[4, 0]", "[4, 5]"), r"schedule\[2, 1\] is 5, but dataset has 5 rows"),

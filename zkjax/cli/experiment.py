@@ -150,16 +150,20 @@ def _parts(path: Path, returned: Any) -> tuple[Any, Any, Any, Any]:
 def _count_rows(path: Path, dataset: Any) -> int:
     import jax
 
-    leaves = jax.tree_util.tree_leaves_with_path(dataset)
     rows = {}
-    for key, leaf in leaves:
-        if np.ndim(leaf) == 0:
-            raise BadExperiment(path, f"dataset{jax.tree_util.keystr(key)} is a number, expected an array of rows")
-        rows[jax.tree_util.keystr(key)] = np.shape(leaf)[0]
+    for key, leaf in jax.tree_util.tree_leaves_with_path(dataset):
+        name = f"dataset{jax.tree_util.keystr(key)}"
+        array = np.asarray(leaf)
+        if array.ndim == 0:
+            raise BadExperiment(path, f"{name} is a number, expected an array of rows")
+        if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+            place = tuple(int(at) for at in np.argwhere(~finite)[0])
+            raise BadExperiment(path, f"{name}{list(place)} is {array[place]}")
+        rows[name] = len(array)
     if not rows:
         raise BadExperiment(path, "dataset holds no arrays")
     if len(set(rows.values())) > 1:
-        counts = ", ".join(f"dataset{key} has {count}" for key, count in rows.items())
+        counts = ", ".join(f"{name} has {count}" for name, count in rows.items())
         raise BadExperiment(path, f"the arrays of dataset differ in their rows: {counts}")
     return next(iter(rows.values()))
 

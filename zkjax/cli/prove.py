@@ -67,7 +67,14 @@ def prove(path: Path, steps: int, openings: int, out: Path, resume_from: Path | 
 
             stages.enter("Tracing")
             batches = [experiment.rows(numbers) for numbers in schedule]
-            program = zkjax.compile(experiment.train_step, start.state, batches[0], steps=steps, calibration=batches)
+            program = zkjax.compile(
+                experiment.train_step,
+                start.state,
+                batches[0],
+                steps=steps,
+                calibration=batches,
+                dataset=experiment.dataset,
+            )
 
             stages.enter("Witness")
             run = program.run(start.state, experiment.dataset, schedule)
