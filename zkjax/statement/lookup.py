@@ -118,6 +118,9 @@ def fingerprint_extension(table: Table, tag: int, alpha: K, beta: K, row: list[K
     factor = K.ONE
     for r in row[: len(row) - table.bits]:
         factor = factor * (1 - r)
-    re, im, second = (from_signed(column) for column in table.rows())
-    value = evaluate_multilinear(Ext(re, im), own) + beta * beta * evaluate_multilinear(second, own)
+    if table.kind == "range" and table.size == 1 << table.bits:
+        value = sum((r * (1 << bit) for bit, r in enumerate(reversed(own))), K(table.lo))
+    else:
+        re, im, second = (from_signed(column) for column in table.rows())
+        value = evaluate_multilinear(Ext(re, im), own) + beta * beta * evaluate_multilinear(second, own)
     return beta * tag + factor * value
