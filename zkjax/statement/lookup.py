@@ -104,11 +104,11 @@ def claim_leaves(
         weight = columns[column]
         factor, vectors = equality.tensor(row, (1 << table.bits,))
         claims.add(-1 - index, -(for_numerator * weight * factor), vectors)
-        constant += weight * (alpha - fingerprint_extension(table, index + 1, alpha, beta, row))
+        constant += weight * (alpha - fingerprint_extension(table, index + 1, beta, row))
     claims.balance = claims.balance + numerator * for_numerator - (denominator - constant) * for_denominator
 
 
-def fingerprint_extension(table: Table, tag: int, alpha: K, beta: K, row: list[K]) -> K:
+def fingerprint_extension(table: Table, tag: int, beta: K, row: list[K]) -> K:
     """Multilinear extension at `row` of the fingerprints of a table's column.
 
     Rows beyond the table's own length hold the tuple (0, 0) under the same tag; their multiplicity
