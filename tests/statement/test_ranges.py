@@ -376,9 +376,9 @@ def test_ends_are_bounded_however_deep_the_circuit(make):
             case "sum":
                 nodes.append(Combine((2,), ((1, read), (1, read))))
     c = appended(c, *nodes)
-    start = time.perf_counter()
+    start = time.process_time()
     intervals = check_ranges(c)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 10
     assert all(UNBOUNDED[0] <= low <= 0 <= high <= UNBOUNDED[1] for low, high in intervals)
     looked_up = replace(c, lookups=(*c.lookups, Lookup(0, len(c.nodes) - 1, -1, -1, "deep")))
     with pytest.raises(RangeError, match="may wrap"):

@@ -281,8 +281,8 @@ def deep(depth: int, node) -> Circuit:
 @pytest.mark.parametrize(
     "circuit",
     [
-        deep(60_000, lambda i: Combine((2,), ((1, i), (1, i)))),
-        deep(60_000, lambda i: Contract((2,), i, i, (0,), (0,), (0,))),
+        deep(12_000, lambda i: Combine((2,), ((1, i), (1, i)))),
+        deep(12_000, lambda i: Contract((2,), i, i, (0,), (0,), (0,))),
         deep(20, lambda i: Axes((2,), i, (0,))),
         appended(small(), Constant((1 << 20, 1 << 20), 1), lookups=(Lookup(0, 13, -1, -1, "many"),)),
         appended(

@@ -101,11 +101,11 @@ def test_shared_subexpressions_are_expanded_once():
 
 def test_long_chains_need_no_recursion():
     form = Hidden.known(0)
-    for place in range(50_000):
+    for place in range(10_000):
         form = form * K.I + Hidden.ciphertext(K(place), place % PADS)
     constant, coefficients = form.linear_form()
     assert sorted(coefficients) == list(range(PADS))
-    assert constant == sum((K(place) * K.I ** (49_999 - place) for place in range(50_000)), K.ZERO)
+    assert constant == sum((K(place) * K.I ** (9_999 - place) for place in range(10_000)), K.ZERO)
 
 
 def test_a_ciphertext_is_its_plaintext():
