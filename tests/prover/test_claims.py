@@ -318,7 +318,6 @@ def test_contractor_needs_every_committed_value():
         )
 
 
-@pytest.mark.xfail(reason="the table of a factor without common axes has no axis to pad", raises=TypeError)
 def test_a_contraction_without_shared_axes():
     """An outer product: its sumcheck has no rounds."""
     nodes = (

@@ -101,4 +101,5 @@ class _Tables:
 def _padded(table: Ext) -> Ext:
     """The table with every axis padded to a power of two, flattened."""
     padding = [(0, (1 << axis_bits(size)) - size) for size in table.shape]
-    return Ext(*(np.pad(plane, padding).reshape(-1) for plane in table))
+    # NumPy refuses an empty padding: an outer product has no shared axis.
+    return Ext(*((np.pad(plane, padding) if padding else plane).reshape(-1) for plane in table))

@@ -64,6 +64,8 @@ class Hidden:
         return -self + other
 
     def __mul__(self, factor: K | int) -> Hidden:
+        if not isinstance(factor, K | int):
+            return NotImplemented
         return Hidden(K.ZERO, ((K.ZERO + factor, self),))
 
     __rmul__ = __mul__
