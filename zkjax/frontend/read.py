@@ -159,8 +159,8 @@ class _Reader:
             return False
         base = f"{'+'.join(sorted(sources))}/{equation.name}"
         name = base
-        while name in self.prepared:
-            name = f"{base}#{len(self.prepared)}"
+        while name in self.prepared or name in self.preparation.batch.values():
+            name = f"{name}#"
         self.prepared[name] = variable
         self.known[variable] = Real(self.graph.add(DataLeaf(variable.shape, name)))
         return True
