@@ -12,7 +12,6 @@ from typing import Protocol
 import jax
 
 from zkjax.compute.leaves import Columns
-from zkjax.compute.pallas import PallasKernels
 from zkjax.compute.pieces import PieceLayer, PieceProduct, PieceTree
 from zkjax.compute.reference import ReferenceKernels
 from zkjax.compute.whole import Kernels, WholeLayer, WholeProduct, WholeTree
@@ -83,6 +82,8 @@ def choose(name: str = "blocked", *, interpret: bool = False) -> Backend:
                     f"the pallas backend needs a GPU and JAX runs on {jax.default_backend()!r}; "
                     "choose 'blocked', or ask for the interpreter"
                 )
+            from zkjax.compute.pallas import PallasKernels
+
             return WholeBackend(name, PallasKernels(interpret))
         case _:
             raise UserError(f"no backend {name!r}: choose 'blocked', 'reference' or 'pallas'")
