@@ -95,4 +95,5 @@ def test_sizes_share_programs(caplog):
     names = re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)
     counts = Counter(name for name in names if hasattr(blocked, name))
     assert counts.pop("fold_pieces", 0) <= 2
+    assert counts.pop("fresh_pieces", 0) <= 2
     assert set(counts.values()) <= {1}, counts

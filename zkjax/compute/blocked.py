@@ -141,6 +141,12 @@ def _totals(sums: tuple[Ext, Ext]) -> Array:
     return arrays.total(jnp.stack([plane for value in sums for plane in value]), axis=1)
 
 
+@partial(jax.jit, static_argnames="tables")
+def fresh_pieces(tables: int) -> tuple[Ext, ...]:
+    """Pieces to write to."""
+    return tuple(extension.zeros(PIECE) for _ in range(tables))
+
+
 @jax.jit
 def equality_pyramid(point: Ext) -> Ext:
     """Equality weights of the last k of 14 coordinates at [2^k, 2^(k+1)), for every k <= 14."""

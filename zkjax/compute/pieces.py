@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from zkjax.compute import blocked, host
@@ -45,7 +44,7 @@ class Spares:
 
     def take(self) -> tuple[Ext, ...]:
         if len(self._free) < self._least:
-            return tuple(Ext(*(jnp.asarray(np.zeros(PIECE, np.uint64)) for _ in "ri")) for _ in range(self._tables))
+            return blocked.fresh_pieces(self._tables)
         return self._free.popleft()
 
     def give(self, tables: tuple[Ext, ...]) -> None:
