@@ -188,6 +188,8 @@ def test_operations(loss_of, saying):
         (lambda s, b: {"w": s["w"][:2]}, {"w": WEIGHTS}, batch_of(), "changes the shape of state leaf 'w'"),
         (lambda s, b: s, {"w": WEIGHTS}, batch_of(), "no leaf of the batch influences"),
         (lambda s, b: s, {"i": 3}, batch_of(), "no floating-point leaf"),
+        (linear_step(squared), {"w": jnp.asarray(WEIGHTS, jnp.bfloat16)}, batch_of(), "is of type bfloat16"),
+        (linear_step(squared), {"w": WEIGHTS[:, :0]}, batch_of(), "'w' is empty"),
         (linear_step(squared), {"w": WEIGHTS}, {}, "the batch has no arrays"),
         (linear_step(squared), {"w": WEIGHTS}, batch_of() | {"n": 3}, "'n' has no axis of rows"),
         (linear_step(squared), {"w": WEIGHTS}, batch_of() | {"n": np.ones(5)}, "differ in their number of rows"),

@@ -65,6 +65,7 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
     """
     state_tree, batch_tree = named_leaves(state, "state"), named_leaves(batch, "batch")
     rows = _batch_size(batch_tree)
+    weights = _weights(state_tree)
     program, shapes = trace(train_step, state, batch)
     has_aux = _returned(shapes, state_tree)
     count = len(state_tree.leaves)
@@ -84,9 +85,6 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
                 problems.append(_no_counter(leaf))
             else:
                 counters[leaf.name] = increment
-    weights = [leaf for leaf in state_tree.leaves if leaf.is_float]
-    if not weights:
-        raise UserError("the state has no floating-point leaf: there is nothing to train")
     program = live(program, [outputs[leaf.index] for leaf in weights])
     graph = StepGraph()
     by_variable = {program.inputs[count + leaf.index]: leaf.name for leaf in batch_tree.leaves}
@@ -176,6 +174,22 @@ class _Reader:
         except Refused as refused:
             self.problems.append(Problem(refused.what, self.graph.current_line, refused.remedy))
             return None
+
+
+def _weights(state: Tree) -> list[Leaf]:
+    """The float leaves; refused if there is none, or one that cannot be a weight."""
+    weights = [leaf for leaf in state.leaves if leaf.is_float]
+    if not weights:
+        raise UserError("the state has no floating-point leaf: there is nothing to train")
+    for leaf in weights:
+        if leaf.dtype.itemsize < 4:
+            raise UserError(
+                f"state leaf {leaf.name!r} is of type {leaf.dtype}, which cannot hold the weights after a block: keep "
+                "weights in float32 (computing in a shorter type is fine)"
+            )
+        if 0 in leaf.shape:
+            raise UserError(f"state leaf {leaf.name!r} is empty")
+    return weights
 
 
 def _batch_size(batch: Tree) -> int:
