@@ -35,14 +35,12 @@ def commit(
 
     `data` and `before` reuse earlier commitments, which must be to exactly this run's tensors:
     the same data set, and the weights after the block before. `openings` is how many proofs may
-    open each new commitment; a reused one keeps its own number, which the proof then takes.
+    open each new commitment; a reused one keeps its own code, which the new ones then take.
 
     Raises OtherCommitment if a reused commitment is to something else.
     """
     reused = [checkpoint for checkpoint in (data, before) if checkpoint is not None]
-    if reused:
-        openings = reused[0].budget
-    plan = Plan(run.lowered.circuit, openings)
+    plan = _plan(run, reused[0]) if reused else Plan(run.lowered.circuit, openings)
     made = {}
     for role, known in (("data", data), ("before", before), ("after", None)):
         tensors = {node: run.witness.values[node] for node in run.lowered.circuit.committed(role)}
@@ -70,10 +68,22 @@ def prove(
     progress("Commitment")
     if commitments is None:
         commitments = commit(run)
-    plan = Plan(run.lowered.circuit, commitments.data.budget)
+    plan = _plan(run, commitments.data)
     for checkpoint in {id(c): c for c in (commitments.data, commitments.before, commitments.after)}.values():
         checkpoint.reserve(ledger)
     return prove_block(run.lowered, run.witness, commitments, plan, progress)
+
+
+def _plan(run: Run, committed: Checkpoint) -> Plan:
+    """The plan of a run whose commitments have the code of `committed`."""
+    code = committed.type.code
+    plan = Plan(run.lowered.circuit, code.openings, code.log_message)
+    if plan.pads > code.message:
+        raise OtherCommitment(
+            f"{committed!r} has rows of {code.message} symbols, too short for the {plan.pads} pads of this block: "
+            "commit to it again for this circuit"
+        )
+    return plan
 
 
 def _same(plan: Plan, role: str, known: Checkpoint, tensors: dict) -> Checkpoint:

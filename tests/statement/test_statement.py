@@ -23,7 +23,7 @@ from zkjax.statement.statement import Statement, StatementError, parameter_hash
 STATEMENT = small_statement()
 DATA = STATEMENT.to_bytes()
 HEAD = 16
-ROOTS = HEAD + 32 + 4
+ROOTS = HEAD + 32 + 8
 SIZE = ROOTS + 96
 CIRCUIT = SIZE + 8
 SCHEDULE = len(DATA) - 16
@@ -77,13 +77,28 @@ def test_other_parameters_are_refused():
 
 @pytest.mark.parametrize("openings", [0, 1025, 1 << 31, (1 << 32) - 1])
 def test_an_absurd_number_of_openings_is_refused(openings):
-    with pytest.raises(StatementError, match="no code fits"):
+    with pytest.raises(StatementError, match="no code of these parameters"):
         Statement.from_bytes(spliced(HEAD + 32, openings.to_bytes(4, "little")))
+
+
+@pytest.mark.parametrize("log_message", [0, 10, 19, 64, (1 << 32) - 1])
+def test_an_absurd_number_of_columns_is_refused(log_message):
+    with pytest.raises(StatementError, match="no code of these parameters"):
+        Statement.from_bytes(spliced(HEAD + 36, log_message.to_bytes(4, "little")))
+
+
+def test_a_longer_code_than_needed_is_legal_and_binds():
+    """So that a commitment made for another circuit can be opened here."""
+    longer = Statement.from_bytes(spliced(HEAD + 36, (13).to_bytes(4, "little")))
+    assert longer.plan.code == Code(13, STATEMENT.openings)
+    assert longer.protocol_id() != STATEMENT.protocol_id()
 
 
 @pytest.mark.parametrize("openings", [1, 2, 16, 17, 100, 1024])
 def test_the_code_makes_room_for_the_openings(openings):
-    statement = Statement.from_bytes(spliced(HEAD + 32, openings.to_bytes(4, "little")))
+    statement = replace(STATEMENT, openings=openings)
+    statement.check()
+    assert Statement.from_bytes(statement.to_bytes()).plan.code == statement.plan.code
     code = statement.plan.code
     assert code.mask_symbols == openings * code.queries
     assert code.dimension < code.length
@@ -120,8 +135,8 @@ def test_a_row_that_the_data_set_lacks_is_refused(row, place):
         ({"schedule": np.zeros((2, 2), bool)}, "schedule of another type"),
         ({"roots": (b"d" * 32, b"b" * 32, b"a" * 31)}, "a root has another length"),
         ({"roots": (b"", b"b" * 32, b"a" * 32)}, "a root has another length"),
-        ({"openings": 0}, "no code fits"),
-        ({"openings": True}, "no code fits"),
+        ({"openings": 0}, "no code of these parameters"),
+        ({"openings": True}, "no code of these parameters"),
     ],
 )
 def test_a_statement_made_by_hand_is_checked_too(changes, text):
@@ -287,7 +302,7 @@ def deep(depth: int, node) -> Circuit:
         appended(small(), Constant((1 << 20, 1 << 20), 1), lookups=(Lookup(0, 13, -1, -1, "many"),)),
         appended(
             small(),
-            *[Constant(((1 << 24) - 1,), 1)] * 3,
+            *[Constant(((1 << 22) - 1,), 1)] * 3,
             lookups=tuple(Lookup(0, 13 + i, -1, -1, "l") for i in range(3)),
         ),
     ],

@@ -58,7 +58,7 @@ def prove_block(
         checkpoints = (commitments.data, commitments.before, commitments.after)
         opened = [checkpoint.in_role(plan, role) for role, checkpoint in zip(roles, checkpoints, strict=True)]
         roots = (opened[0].root, opened[1].root, opened[2].root)
-        statement = Statement(lowered.circuit, witness.schedule, plan.code.openings, roots)
+        statement = Statement(lowered.circuit, witness.schedule, plan.code.openings, roots, plan.code.log_message)
         progress("Commitment")
         counts = multiplicities(lowered, witness, _padded_rows(plan))
         tensors = {node: witness.values.stored(node) for node in lowered.circuit.committed("advice")}

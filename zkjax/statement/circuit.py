@@ -25,7 +25,7 @@ from zkjax.statement.tables import Table
 ORACLES = ("data", "before", "after", "advice")
 MAX_CIRCUIT_BYTES = 1 << 23
 MAX_NODES = 1 << 16
-MAX_DIMENSION = 1 << 24
+MAX_DIMENSION = 1 << 22
 MAX_ELEMENTS = 1 << 40
 MAX_COMMITTED_ELEMENTS = 1 << 32
 MAX_LOOKUP_ENTRIES = 1 << 32

@@ -50,7 +50,7 @@ def check_circuit(circuit: Circuit) -> None:
     _require(len(set(names)) == len(names), "two committed tensors share a name", names)
     _require(len(circuit.committed("advice")) >= 1, "no advice tensor", 0)
     _check_state(circuit)
-    _require(1 <= len(circuit.tables) <= 256, "number of tables out of range", len(circuit.tables))
+    _require(1 <= len(circuit.tables) <= 64, "number of tables out of range", len(circuit.tables))
     for table in circuit.tables:
         _check_table(table)
     _require(len(set(circuit.tables)) == len(circuit.tables), "a table occurs twice", len(circuit.tables))

@@ -67,10 +67,15 @@ def shared_bits(circuit: Circuit, node: int) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything public about the course of a proof of `circuit` under `openings` per commitment."""
+    """Everything public about the course of a proof of `circuit` under `openings` per commitment.
+
+    `log_message` fixes the number of columns of the committed matrix, so that a commitment made
+    for another circuit can be opened here; by default it is the one that suits the circuit.
+    """
 
     circuit: Circuit
     openings: int
+    log_message: int | None = None
 
     @cached_property
     def classes(self) -> tuple[LookupClass, ...]:
@@ -162,7 +167,9 @@ class Plan:
 
     @cached_property
     def code(self) -> Code:
-        """The code of the balanced matrix, or the shortest longer one that has room for all openings."""
+        """The given code, or that of the balanced matrix, or the shortest longer one with room for all openings."""
+        if self.log_message is not None:
+            return Code(self.log_message, self.openings)
         code = Code(choose_log_message(self.circuit, self.hidden_before_opening + 128), self.openings)
         while not code.is_legal() and code.log_message < MAX_LOG_MESSAGE:
             code = Code(code.log_message + 1, self.openings)

@@ -60,16 +60,21 @@ def parameter_hash() -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Statement:
-    """`roots` are the Merkle roots of data, state before and state after; schedule is [steps, batch]."""
+    """`roots` are the Merkle roots of data, state before and state after; schedule is [steps, batch].
+
+    `openings` and `log_message` are the code of the three commitments, by default the one that
+    suits the circuit.
+    """
 
     circuit: Circuit
     schedule: np.ndarray
     openings: int
     roots: tuple[bytes, bytes, bytes]
+    log_message: int | None = None
 
     @cached_property
     def plan(self) -> Plan:
-        return Plan(self.circuit, self.openings)
+        return Plan(self.circuit, self.openings, self.log_message)
 
     def object_digest(self, name: str) -> bytes:
         """Digest of the commitment in the role `name`, with its type."""
@@ -83,6 +88,7 @@ class Statement:
             self.circuit.digest(),
             hashlib.sha256(self._schedule_bytes()).digest(),
             self.openings.to_bytes(8, "little"),
+            self.plan.code.log_message.to_bytes(8, "little"),
             *(self.object_digest(name) for name in OBJECTS),
             *self.roots,
         ]
@@ -96,13 +102,14 @@ class Statement:
         return np.ascontiguousarray(self.schedule, dtype="<u4").tobytes()
 
     def to_bytes(self) -> bytes:
-        """Canonical encoding: header, openings, roots, circuit, schedule."""
+        """Canonical encoding: header, code, roots, circuit, schedule."""
         circuit = self.circuit.to_bytes()
         return b"".join(
             [
                 _HEAD,
                 parameter_hash(),
                 self.openings.to_bytes(4, "little"),
+                self.plan.code.log_message.to_bytes(4, "little"),
                 *self.roots,
                 len(circuit).to_bytes(8, "little"),
                 circuit,
@@ -113,7 +120,7 @@ class Statement:
     @classmethod
     def from_bytes(cls, data: bytes) -> Statement:
         """Strict inverse of `to_bytes`. Raises StatementError or CircuitError."""
-        fixed = len(_HEAD) + 32 + 4 + 3 * DIGEST_BYTES + 8
+        fixed = len(_HEAD) + 32 + 8 + 3 * DIGEST_BYTES + 8
         if not fixed <= len(data) <= MAX_STATEMENT_BYTES or not data.startswith(_HEAD):
             raise StatementError("not a statement", expected=f"{_HEAD!r} and at least {fixed} bytes", got=len(data))
         position = len(_HEAD)
@@ -121,7 +128,8 @@ class Statement:
             raise StatementError("statement of another format version or parameter set")
         position += 32
         openings = int.from_bytes(data[position : position + 4], "little")
-        position += 4
+        log_message = int.from_bytes(data[position + 4 : position + 8], "little")
+        position += 8
         roots = [data[position + i * DIGEST_BYTES : position + (i + 1) * DIGEST_BYTES] for i in range(3)]
         position += 3 * DIGEST_BYTES
         size = int.from_bytes(data[position : position + 8], "little")
@@ -134,7 +142,7 @@ class Statement:
         if len(schedule) != expected:
             raise StatementError("schedule of another length", expected=expected, got=len(schedule))
         rows = np.frombuffer(schedule, dtype="<u4").reshape(circuit.steps, circuit.batch).astype(np.int64)
-        statement = cls(circuit, rows, openings, (roots[0], roots[1], roots[2]))
+        statement = cls(circuit, rows, openings, (roots[0], roots[1], roots[2]), log_message)
         statement.check()
         return statement
 
@@ -157,7 +165,8 @@ class Statement:
         if any(len(root) != DIGEST_BYTES for root in self.roots):
             raise StatementError("a root has another length", expected=DIGEST_BYTES)
         if not self.plan.code.is_legal():
-            raise StatementError("no code fits the circuit and the number of openings", got=self.openings)
+            got = f"{self.openings} openings, 2^{self.plan.code.log_message} columns"
+            raise StatementError("no code of these parameters fits the circuit", got=got)
         if self.plan.pads > self.plan.code.message:
             raise StatementError(
                 "the pads do not fit in a row", expected=f"<= {self.plan.code.message}", got=self.plan.pads
