@@ -52,7 +52,7 @@ from zkjax.verifier import verify
 from zkjax.witness.check import check_lookups
 from zkjax.witness.execute import Witness, execute
 
-ROWS = 256
+ROWS = 64
 SEED = 0
 STAGES = ("Commitment", "Lookups", "Claims", "Opening")
 
@@ -313,11 +313,11 @@ class Case:
         circuit = self.lowered.circuit
         products = [node for phase in self.plan.phases for node in phase.nodes]
         advice = sum(int(np.prod(circuit.nodes[node].shape)) for node in circuit.committed("advice"))
-        large = [lookup for lookup in circuit.lookups if np.prod(circuit.nodes[lookup.re].shape) == activations]
+        per_activation = [lookup for lookup in circuit.lookups if len(circuit.nodes[lookup.re].shape) == 3]
         medians = {stage: statistics.median(spent) for stage, spent in self.seconds.items()}
         return {
             "committed": advice / activations,
-            "lookups": len(large),
+            "lookups": len(per_activation),
             "products": len(products),
             "table_rows": sum(1 << table.bits for table in circuit.tables),
             "seconds": medians,

@@ -97,7 +97,7 @@ def main() -> None:
     with CompileClock() as clock:
         started = time.perf_counter()
         batches = [jax.tree.map(lambda leaf, rows=rows: leaf[rows], dataset) for rows in schedule]
-        program = zkjax.compile(train_step, state, batches[0], steps=options.steps, calibration=batches)
+        program = zkjax.compile(train_step, state, batches[0], steps=options.steps, calibration=batches, dataset=dataset)
         tracing = time.perf_counter() - started
         started = time.perf_counter()
         run = program.run(state, dataset, schedule)
@@ -118,9 +118,7 @@ def main() -> None:
         verifying.append(time.perf_counter() - started)
     medians = {stage: statistics.median(spent) for stage, spent in stages.items()}
     result = {
-        "shape": {
-            name: getattr(options, name) for name in ("inputs", "width", "layers", "classes", "batch", "steps")
-        },
+        "shape": {name: getattr(options, name) for name in ("inputs", "width", "layers", "classes", "batch", "steps")},
         "backend": jax.default_backend(),
         "processor": platform.processor() or platform.machine(),
         "parameters": summary.parameters,

@@ -91,7 +91,7 @@ def _same(plan: Plan, role: str, known: Checkpoint, tensors: dict) -> Checkpoint
     known.in_role(plan, role)
     held = known.tensors
     for node, values in tensors.items():
-        name = plan.circuit.nodes[node].name  # type: ignore[union-attr]
+        name = plan.circuit.nodes[node].name
         if not (held[name] == values).all():
             raise OtherCommitment(f"{known!r} is not a commitment to this run's {role}: {name!r} differs")
     return known

@@ -229,5 +229,5 @@ def _in_parallel(function: Callable[[int, int], bytes], count: int, threads: int
 
 def _hash_leaves(leaves: np.ndarray, start: int, stop: int) -> bytes:
     size = leaves.shape[1] * 8
-    data = memoryview(leaves[start:stop].reshape(-1).view(np.uint8))
+    data = leaves[start:stop].reshape(-1).view(np.uint8).data
     return b"".join([hashlib.sha256(data[at + _LEAF_TAG_AT : at + size]).digest() for at in range(0, len(data), size)])

@@ -84,7 +84,8 @@ class Contractor:
         result = self.contract(node.node, inner)
         kept_inputs = [axis for axis, vector in enumerate(inner) if vector is None]
         factor = K.ONE
-        order, new_axes = [], []
+        order: list[tuple[int, int]] = []
+        new_axes: list[int] = []
         for position, (axis, vector) in enumerate(zip(node.source, vectors, strict=True)):
             if axis == -1 and vector is not None:
                 factor = factor * extension.total(_device(vector)).item()
@@ -132,19 +133,19 @@ def _device(vector: Ext) -> Ext:
 
 
 def _contract_integers(values: np.ndarray, vectors: Vectors) -> Ext:
-    axes = [axis for axis, vector in enumerate(vectors) if vector is not None]
-    if not axes:
+    given = {axis: vector for axis, vector in enumerate(vectors) if vector is not None}
+    if not given:
         return _lifted(values)
     # The axis of the first pass: the longest but the last one, whose slices are not contiguous.
-    first = max(axes, key=lambda axis: (axis != len(vectors) - 1, values.shape[axis]))
-    result = _contract_base_axis(values, _device(vectors[first]), first)
+    first = max(given, key=lambda axis: (axis != len(vectors) - 1, values.shape[axis]))
+    result = _contract_base_axis(values, _device(given[first]), first)
     return _contract_field(result, [v for axis, v in enumerate(vectors) if axis != first])
 
 
 def _contract_field(result: Ext, vectors: Vectors) -> Ext:
-    for axis in reversed(range(len(vectors))):
-        if vectors[axis] is not None:
-            result = _contract_axis(result, _device(vectors[axis]), axis)
+    for axis, vector in reversed(list(enumerate(vectors))):
+        if vector is not None:
+            result = _contract_axis(result, _device(vector), axis)
     return result
 
 

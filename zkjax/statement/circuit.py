@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import prod
+from typing import Any
 
 from zkjax.errors import VerificationError
 from zkjax.statement.tables import Table
@@ -251,20 +251,20 @@ class Circuit:
         check_circuit(self)
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     """Dataclass or tuple to nested lists of ints and strings."""
     if isinstance(value, tuple):
         return [_plain(entry) for entry in value]
     if isinstance(value, int | str):
         return value
-    return [_plain(getattr(value, field.name)) for field in fields(value)]  # type: ignore[arg-type]
+    return [_plain(getattr(value, field.name)) for field in fields(value)]
 
 
-def _built(kind: Callable, row: object) -> object:
-    if not isinstance(row, list) or len(row) != len(fields(kind)):  # type: ignore[arg-type]
+def _built(kind: Any, row: Any) -> Any:
+    if not isinstance(row, list) or len(row) != len(fields(kind)):
         raise ValueError("wrong number of fields")
     return kind(*(_frozen(entry) for entry in row))
 
 
-def _frozen(value: object) -> object:
+def _frozen(value: Any) -> Any:
     return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value

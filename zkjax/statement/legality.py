@@ -141,8 +141,8 @@ def _check_node(circuit: Circuit, index: int, node: Node) -> None:
             kept = all(axis == -1 or shapes[0][axis] == size for axis, size in zip(source, shape, strict=True))
             _require(kept, f"{where} changes the size of an axis", (shape, shapes[0], source))
         case Rows(shape=shape, node=data):
-            source = circuit.nodes[data]
-            _require(isinstance(source, Committed) and source.oracle == "data", f"{where} reads no data tensor", data)
+            read = circuit.nodes[data]
+            _require(isinstance(read, Committed) and read.oracle == "data", f"{where} reads no data tensor", data)
             expected = (circuit.steps, circuit.batch, *shapes[0][1:])
             _require(shape == expected, f"{where} has another shape than {expected}", shape)
         case Before(shape=shape):

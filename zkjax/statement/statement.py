@@ -156,7 +156,7 @@ class Statement:
             )
         if not np.issubdtype(self.schedule.dtype, np.integer):
             raise StatementError("schedule of another type", expected="integers", got=self.schedule.dtype)
-        if not (0 <= int(self.schedule.min()) and int(self.schedule.max()) < self.circuit.rows):
+        if not (int(self.schedule.min()) >= 0 and int(self.schedule.max()) < self.circuit.rows):
             raise StatementError(
                 "schedule names a row that the data set lacks",
                 expected=f"0..{self.circuit.rows - 1}",

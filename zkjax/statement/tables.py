@@ -1,7 +1,7 @@
 """Public lookup tables, derived from a few integers by prover and verifier alike.
 
-A row is the tuple (re + i*im, second). Rows are listed in the order of `index`; the witness uses
-`index` to count multiplicities, the verifier uses `rows` to evaluate the table's extension.
+A row is the tuple (re + i*im, second). `rows` lists them in order: the witness counts
+multiplicities in that order, the verifier evaluates the table's extension.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class Table:
             gate = np.repeat(np.arange(2, dtype=np.int64), value.size)
             value = np.tile(value, 2)
         padding = (1 << self.bits) - value.size
-        return tuple(np.concatenate([column, np.full(padding, column[0])]) for column in (value, gate, second))
+        padded = [np.concatenate([column, np.full(padding, column[0])]) for column in (value, gate, second)]
+        return padded[0], padded[1], padded[2]
 
     def describe(self) -> str:
         """One line for people."""

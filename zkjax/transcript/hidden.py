@@ -72,7 +72,8 @@ class Hidden:
 
     def linear_form(self) -> tuple[K, dict[int, K]]:
         """(constant, {pad: coefficient}): the value is constant + sum of coefficient * pad."""
-        constant, coefficients = K.ZERO, {}
+        constant = K.ZERO
+        coefficients: dict[int, K] = {}
         pending: dict[int, tuple[Hidden, K]] = {self.serial: (self, K.ONE)}
         nodes = _reachable(self)
         for node in nodes:
