@@ -111,9 +111,7 @@ def virtual_nodes() -> dict[str, int]:
                 found["sum of all updates"] = index
             case Combine(shape=(3, 5, 6)):
                 found["weights of a step"] = index
-            case Combine(shape=(3, 4, 3), terms=((a, left), (b, right))) if isinstance(nodes[right], Rows) or (
-                isinstance(nodes[left], Rows)
-            ):
+            case Combine(shape=(3, 4, 3), terms=terms) if any(isinstance(nodes[i], Rows) for _, i in terms):
                 found["gradient of the loss"] = index
             case Rows(shape=(3, 4, 5)):
                 found["rows of a batch"] = index
