@@ -407,10 +407,11 @@ def forge(
     """
     if hurried is None:
         hurried = not bend and not (committed is leaves is None)
+    untouched = committed is lowered is schedule is None
     lowered = lowered or case.lowered
     schedule = case.schedule if schedule is None else schedule
     committed = committed or case.committed
-    truth = by_the_circuit(lowered, committed, schedule)
+    truth = case.values if untouched else by_the_circuit(lowered, committed, schedule)
     values = required(lowered.circuit, truth if leaves is None else leaves)
     plan = Plan(lowered.circuit, case.plan.openings)
     if commitments is None:
