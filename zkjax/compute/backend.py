@@ -12,6 +12,7 @@ from typing import Protocol
 import jax
 
 from zkjax.compute.leaves import Columns
+from zkjax.compute.pieced import Pieced, whole
 from zkjax.compute.pieces import PieceLayer, PieceProduct, PieceTree
 from zkjax.compute.reference import ReferenceKernels
 from zkjax.compute.whole import Kernels, WholeLayer, WholeProduct, WholeTree
@@ -31,7 +32,7 @@ class Backend(Protocol):
     def tree(self, columns: Columns) -> Tree:
         """The tree of fractions over these leaves."""
 
-    def product(self, f: Ext, g: Ext, lanes: int = 1) -> Product:
+    def product(self, f: Ext | Pieced, g: Ext | Pieced, lanes: int = 1) -> Product:
         """The product sumcheck of two tables K[2^n lanes], over the n variables in front.
 
         `lanes`, a power of two, counts interleaved instances (`product.interleaved`).
@@ -46,7 +47,7 @@ class BlockedBackend:
     def tree(self, columns: Columns) -> PieceTree:
         return PieceTree(columns)
 
-    def product(self, f: Ext, g: Ext, lanes: int = 1) -> PieceProduct:
+    def product(self, f: Ext | Pieced, g: Ext | Pieced, lanes: int = 1) -> PieceProduct:
         return PieceProduct(f, g, lanes)
 
 
@@ -59,8 +60,8 @@ class WholeBackend:
     def tree(self, columns: Columns) -> WholeTree:
         return WholeTree(self._kernels, columns)
 
-    def product(self, f: Ext, g: Ext, lanes: int = 1) -> WholeProduct:
-        return WholeProduct(self._kernels, f, g, lanes)
+    def product(self, f: Ext | Pieced, g: Ext | Pieced, lanes: int = 1) -> WholeProduct:
+        return WholeProduct(self._kernels, whole(f), whole(g), lanes)
 
 
 DEFAULT: Backend = BlockedBackend()

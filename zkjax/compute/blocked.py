@@ -31,7 +31,7 @@ from zkjax.fields.vectors import Ext
 Array = jax.Array
 Size = jax.Array | np.int64
 
-LOG_PIECE = 14
+LOG_PIECE = 16
 PIECE = 1 << LOG_PIECE
 BLOCK = 1 << 9
 LOG_LOW = LOG_PIECE // 2
@@ -149,7 +149,7 @@ def fresh_pieces(tables: int) -> tuple[Ext, ...]:
 
 @jax.jit
 def equality_pyramid(point: Ext) -> Ext:
-    """Equality weights of the last k of 14 coordinates at [2^k, 2^(k+1)), for every k <= 14."""
+    """Equality weights of the last k of LOG_PIECE coordinates at [2^k, 2^(k+1)), for every k <= LOG_PIECE."""
     width = 1 << LOG_LOW
     coordinates = Ext(*(plane.reshape(2, LOG_LOW) for plane in point))
     index = np.arange(2 * width)

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from zkjax.compute import host
 from zkjax.compute.fractions import Fractions
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K
@@ -30,7 +31,7 @@ Integers = np.ndarray | None
 
 @dataclass(frozen=True)
 class Column:
-    """One column; int64 arrays [2^row_bits], None where all are zero."""
+    """One column; arrays [2^row_bits] of any integer type but uint64, None where all are zero."""
 
     count: int
     constant: K
@@ -60,10 +61,11 @@ class Columns:
     def depth(self) -> int:
         return self.row_bits + self.column_bits
 
-    def pieces(self, size: int) -> Iterator[Fractions]:
+    def pieces(self, size: int) -> Iterator[Fractions | None]:
         """The leaves in order, `size` (a power of two) at a time, padded by 0/1 if there are fewer.
 
-        Planes that hold one constant are those of `constant_planes`, shared and not to be donated.
+        None stands for a piece of padding alone. Planes that hold one constant are those of
+        `constant_planes`, shared and not to be donated.
         """
         rows = 1 << self.row_bits
         unit = min(rows, UNIT, size)
@@ -77,7 +79,7 @@ class Columns:
             within = slice(start % rows, start % rows + min(size, rows))
             some = columns[covered]
             if all(column is PADDING for column in some):
-                yield Fractions(Ext(zeros, zeros), Ext(ones, zeros))
+                yield None
                 continue
             re, im, second, multiplicity = (
                 _joined([None if array is None else array[within] for array in coordinate], size)
@@ -90,10 +92,14 @@ class Columns:
 
 
 def _joined(parts: Sequence[Integers], size: int) -> Integers:
-    if len(parts) == 1 or all(part is None for part in parts):
-        return parts[0]
+    """The parts one after the other, widened to int64."""
+    if all(part is None for part in parts):
+        return None
     length = size // len(parts)
-    return np.concatenate([np.zeros(length, np.int64) if part is None else part for part in parts])
+    joined = host.empty(size, np.int64)
+    for start, part in zip(range(0, size, length), parts, strict=True):
+        joined[start : start + length] = 0 if part is None else part
+    return joined
 
 
 def _present(integers: Integers, size: int) -> np.ndarray:

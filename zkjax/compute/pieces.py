@@ -3,22 +3,26 @@
 A table of 2^n entries is a list of pieces, or the start of a single one. Pairs of pieces are
 independent programs, which JAX runs side by side on the cores of a CPU; nothing is read back before
 all programs of a round have been started.
+
+None stands for a piece that holds only padding: fractions 0/1 in a tree, zeros in a product. It
+costs neither memory nor time, and two of them make another one.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
 import numpy as np
 
-from zkjax.compute import blocked, host
+from zkjax.compute import blocked
 from zkjax.compute.blocked import LOG_PIECE, PIECE
 from zkjax.compute.fractions import Children, Fractions
 from zkjax.compute.leaves import Columns, constant_planes
+from zkjax.compute.pieced import Pieced, joined, pieced
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext, equality_weights, scalar
 
@@ -27,7 +31,7 @@ Array = jax.Array
 
 @lru_cache(maxsize=4)
 def pyramid(point: tuple[K, ...]) -> Ext:
-    """`blocked.equality_pyramid` of a point of at most 14 coordinates."""
+    """`blocked.equality_pyramid` of a point of at most LOG_PIECE coordinates."""
     return blocked.equality_pyramid(Ext.from_list([K.ZERO] * (LOG_PIECE - len(point)) + list(point)))
 
 
@@ -35,11 +39,12 @@ class Spares:
     """Pieces to write to, each a set of tables; those that were read longest ago come first.
 
     Fresh memory costs a page fault for every 512 entries, more than the arithmetic. A piece is given
-    back once the programs that read it have been started: JAX orders the writing after them.
+    back once the programs that read it have been started: JAX orders the writing after them. Not
+    more than `most` are kept: those of a large table would hold memory until the end.
     """
 
-    def __init__(self, tables: int, least: int = 4):
-        self._tables, self._least = tables, least
+    def __init__(self, tables: int, least: int = 4, most: int = 32):
+        self._tables, self._least, self._most = tables, least, most
         self._free: deque[Any] = deque()
 
     def take(self) -> tuple[Ext, ...]:
@@ -48,14 +53,26 @@ class Spares:
         return self._free.popleft()
 
     def give(self, tables: tuple[Ext, ...]) -> None:
-        if not any(map(_is_shared, tables)):
+        if len(self._free) < self._most and not any(map(_is_shared, tables)):
             self._free.append(tuple(tables))
 
 
 def _is_shared(table: Ext) -> bool:
     """Whether others hold the table as well: the caller, or all leaves with equal numerators."""
-    shared = constant_planes(PIECE)
-    return any(not isinstance(plane, jax.Array) or any(plane is other for other in shared) for plane in table)
+    zeros, ones = constant_planes(PIECE)
+    return any(plane is zeros or plane is ones or not isinstance(plane, jax.Array) for plane in table)
+
+
+def _zeros() -> Ext:
+    """A piece of zeros, shared."""
+    zeros, _ = constant_planes(PIECE)
+    return Ext(zeros, zeros)
+
+
+def _padding() -> Fractions:
+    """A piece of fractions 0/1, shared."""
+    zeros, ones = constant_planes(PIECE)
+    return Fractions(Ext(zeros, zeros), Ext(ones, zeros))
 
 
 def _mixed(nodes: Fractions, ratio: K) -> Ext:
@@ -82,24 +99,31 @@ class PieceTree:
 
     def __init__(self, columns: Columns):
         depth = columns.depth
-        self._layers: list[list[Fractions]] = [[]] * depth + [list(columns.pieces(PIECE))]
+        self._layers: list[list[Fractions | None]] = [[]] * depth + [list(columns.pieces(PIECE))]
         for number in reversed(range(depth)):
             pieces = self._layers[number + 1]
             self._layers[number] = (
-                [blocked.join_pieces(low, high) for low, high in _pairs(pieces)]
+                [_joined_fractions(low, high) for low, high in _pairs(pieces)]
                 if len(pieces) > 1
                 else [blocked.join_within(pieces[0], np.int64(1 << number))]
             )
         self._spares = Spares(tables=4)
 
     def root(self) -> tuple[K, K]:
-        p, q = self._layers[0][0]
-        return _first(p), _first(q)
+        (root,) = self._layers[0]
+        assert root is not None
+        return _first(root.p), _first(root.q)
 
     def layer(self, number: int, point: Sequence[K], ratio: K) -> PieceLayer:
         """The sumcheck of a layer, each once and in order: its tables are given up."""
         nodes, self._layers[number + 1] = self._layers[number + 1], []
         return PieceLayer(nodes, point, ratio, self._spares)
+
+
+def _joined_fractions(low: Fractions | None, high: Fractions | None) -> Fractions | None:
+    if low is None and high is None:
+        return None
+    return blocked.join_pieces(low or _padding(), high or _padding())
 
 
 class PieceLayer:
@@ -108,15 +132,31 @@ class PieceLayer:
     `nodes` are the children, 2^(len(point) + 1) fractions, and are given up.
     """
 
-    def __init__(self, nodes: list[Fractions], point: Sequence[K], ratio: K, spares: Spares):
+    _tables: list[Children | None]
+    _parts: list[Array | None]
+
+    def __init__(self, nodes: list[Fractions | None], point: Sequence[K], ratio: K, spares: Spares):
         self._left, self._ratio, self._spares = list(point), ratio, spares
         self._pyramid = pyramid(tuple(point[1:][-LOG_PIECE:]))
         if len(nodes) == 1:
             half = np.int64(1 << len(point))
             self._tables = [blocked.start_within(nodes[0], Children(*spares.take()), half, scalar(ratio))]
         else:
-            self._tables = [Children(_mixed(a, ratio), b.p, a.q, b.q) for a, b in _pairs(nodes)]
+            self._tables = [self._children(*pair) for pair in _pairs(nodes)]
+        nodes.clear()
         self._evaluate()
+
+    def _children(self, a: Fractions | None, b: Fractions | None) -> Children | None:
+        if a is None and b is None:
+            return None
+        a, b = a or _padding(), b or _padding()
+        return Children(_mixed(a, self._ratio), b.p, a.q, b.q)
+
+    @cached_property
+    def _padded(self) -> Children:
+        """The tables of a piece of padding: u0 is 0 + ratio."""
+        padding = _padding()
+        return Children(blocked.mixed(*padding, scalar(self._ratio)), padding.p, padding.q, padding.q)
 
     def _evaluate(self) -> None:
         """Start the sums of the coming round."""
@@ -127,15 +167,20 @@ class PieceLayer:
         else:
             offset = half = 1 << len(self._left) >> 1
             pairs = [(self._tables[0], self._tables[0])]
+        at, size = np.int64(offset), np.int64(half)
         self._parts = [
-            blocked.layer_sums(low, high, np.int64(offset), np.int64(half), self._pyramid) for low, high in pairs
+            None
+            if low is None and high is None
+            else blocked.layer_sums(low or self._padded, high or self._padded, at, size, self._pyramid)
+            for low, high in pairs
         ]
 
     def sums(self) -> tuple[K, K]:
         """The round polynomial, equality factor left out, at zero and its coefficient of X^2."""
         at_zero, leading = K.ZERO, K.ZERO
         for part, weight in zip(self._parts, self._weights, strict=True):
-            first, second = _read(part)
+            # On padding u0 q1 + p1 q0 is the ratio, whatever X, and a piece's equality weights add up to one.
+            first, second = (self._ratio, K.ZERO) if part is None else _read(part)
             at_zero, leading = at_zero + weight * first, leading + weight * second
         return at_zero, leading
 
@@ -144,10 +189,11 @@ class PieceLayer:
         half = 1 << (len(self._left) - 1)
         self._left.pop(0)
         if half >= PIECE:
-            self._tables = _folded(self._tables, self._spares, r)
+            self._tables = _folded(self._tables, self._spares, r, lambda: self._padded)
             self._evaluate()
             return
         (tables,) = self._tables
+        assert tables is not None
         spare = Children(*self._spares.take())
         folded, sums = blocked.layer_round(tables, spare, np.int64(half), scalar(r), self._pyramid)
         self._spares.give(tables)
@@ -155,8 +201,10 @@ class PieceLayer:
 
     def children(self) -> tuple[K, K, K, K]:
         """p0, p1, q0, q1 at the challenges, after the last round."""
-        mixed, p1, q0, q1 = (_first(table) for table in self._tables[0])
-        self._spares.give(self._tables.pop())
+        tables = self._tables.pop()
+        assert tables is not None
+        mixed, p1, q0, q1 = (_first(table) for table in tables)
+        self._spares.give(tables)
         return mixed - self._ratio * q0, p1, q0, q1
 
 
@@ -166,10 +214,15 @@ class PieceProduct:
     The tables are read in place and must stay as they are until the second `sums`.
     """
 
-    def __init__(self, f: Ext, g: Ext, lanes: int = 1):
-        self._size, self._lanes = f.shape[0], lanes
-        cut = [_cut(table) for table in (f, g)]
-        self._tables = list(zip(*cut, strict=True))
+    _tables: list[tuple[Ext, Ext] | None]
+
+    def __init__(self, f: Ext | Pieced, g: Ext | Pieced, lanes: int = 1):
+        f, g = pieced(f), pieced(g)
+        self._size, self._lanes = f.size, lanes
+        self._tables = [
+            None if a is None and b is None else (a or _zeros(), b or _zeros())
+            for a, b in zip(f.pieces, g.pieces, strict=True)
+        ]
         self._spares = Spares(tables=2)
         self._evaluate()
 
@@ -183,7 +236,12 @@ class PieceProduct:
         else:
             offset = half = np.int64(self._size // 2)
             pairs = [(self._tables[0], self._tables[0])]
-        self._parts = [blocked.product_sums(low, high, offset, half) for low, high in pairs]
+        nothing = (_zeros(), _zeros())
+        self._parts = [
+            blocked.product_sums(low or nothing, high or nothing, offset, half)
+            for low, high in pairs
+            if low is not None or high is not None
+        ]
 
     def sums(self) -> tuple[K, K]:
         """The round polynomial at zero and its coefficient of X^2."""
@@ -194,18 +252,19 @@ class PieceProduct:
         """Set the variable to the challenge."""
         self._size //= 2
         if self._size >= PIECE:
-            self._tables = _folded(self._tables, self._spares, r)
+            self._tables = _folded(self._tables, self._spares, r, lambda: (_zeros(), _zeros()))
             self._evaluate()
             return
         (tables,) = self._tables
+        tables = tables or (_zeros(), _zeros())
         folded, sums = blocked.product_round(tables, self._spares.take(), np.int64(self._size), scalar(r))
         self._spares.give(tables)
         self._tables, self._parts = [folded], [sums]
 
     def tables(self) -> tuple[Ext, Ext]:
         """f and g at the challenges, after the last round: NumPy arrays, one entry per lane."""
-        f, g = zip(*self._tables, strict=True)
-        return _joined(f, self._lanes), _joined(g, self._lanes)
+        f, g = zip(*(tables or (_zeros(), _zeros()) for tables in self._tables), strict=True)
+        return joined(f, self._lanes), joined(g, self._lanes)
 
     def values(self) -> tuple[list[K], list[K]]:
         """The same as elements."""
@@ -213,26 +272,18 @@ class PieceProduct:
         return f.to_list(), g.to_list()
 
 
-def _folded(tables: list, spares: Spares, r: K) -> list:
+def _folded(tables: list, spares: Spares, r: K, padding: Callable[[], Any]) -> list:
     """Pairs of pieces folded; the old ones become spares."""
-    folded = []
+    filler: Any = padding() if any(table is None for table in tables) else None
+    folded: list = []
     for low, high in _pairs(tables):
+        if low is None and high is None:
+            folded.append(None)
+            continue
+        low, high = low or filler, high or filler
         spare = jax.tree.unflatten(jax.tree.structure(low), jax.tree.leaves(spares.take()))
         folded.append(blocked.fold_pieces(low, high, spare, scalar(r)))
-        spares.give(low)
-        spares.give(high)
+        for old in (low, high):
+            if old is not filler:
+                spares.give(old)
     return folded
-
-
-def _cut(table: Ext) -> list[Ext]:
-    """A table in pieces, the only one padded by zeros; views of the host's memory."""
-    planes, size = [np.asarray(plane) for plane in table], table.shape[0]
-    if size < PIECE:
-        planes, size = [np.pad(plane, (0, PIECE - size)) for plane in planes], PIECE
-    planes = [host.aligned(plane) for plane in planes]
-    return [Ext(*(plane[start : start + PIECE] for plane in planes)) for start in range(0, size, PIECE)]
-
-
-def _joined(pieces: Sequence[Ext], lanes: int) -> Ext:
-    planes = zip(*pieces, strict=True)
-    return Ext(*(np.concatenate([np.asarray(part) for part in plane])[:lanes] for plane in planes))

@@ -11,7 +11,6 @@ from math import prod
 
 import numpy as np
 
-from zkjax.compute import host
 from zkjax.compute.backend import DEFAULT, Backend, Tree
 from zkjax.compute.leaves import Column, Columns
 from zkjax.fields.mersenne61 import K
@@ -89,14 +88,12 @@ def class_columns(
 
 
 def padded(values: np.ndarray, bits: int) -> np.ndarray:
-    """Row-major int64 [2**bits]: every axis padded to a power of two, then zeros."""
+    """Row-major [2**bits]: every axis padded to a power of two, then zeros; a view where nothing is padded."""
     shape = tuple(1 << axis_bits(size) for size in values.shape)
-    flat = host.empty(1 << bits, np.int64)
-    tensor = flat[: prod(shape)].reshape(shape)
-    if shape != values.shape:
-        tensor[...] = 0
-    tensor[tuple(slice(size) for size in values.shape)] = values
-    flat[prod(shape) :] = 0
+    if values.shape == shape and values.size == 1 << bits:
+        return values.reshape(-1)
+    flat = np.zeros(1 << bits, values.dtype)
+    flat[: prod(shape)].reshape(shape)[tuple(slice(size) for size in values.shape)] = values
     return flat
 
 

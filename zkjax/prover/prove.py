@@ -73,7 +73,7 @@ def prove_block(
         progress("Lookups")
         alpha, beta = channel.challenge("alpha"), channel.challenge("beta")
         claims, owed = ClaimSet(lowered.circuit, witness.schedule), Relations()
-        prove_lookups(channel, plan, alpha, beta, witness.values, counts, claims, owed)
+        prove_lookups(channel, plan, alpha, beta, witness.values.narrow, counts, claims, owed)
         points = [channel.challenges("zero point", size) for size in zero_point_sizes(plan)]
         claim_zeros(plan, channel.challenge("zero batching"), points, claims)
 

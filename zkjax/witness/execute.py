@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -53,6 +54,11 @@ class Values(Mapping[int, np.ndarray]):
     def stored(self, node: int) -> np.ndarray:
         """The same values in the type in which they are kept."""
         return self._stored[node]
+
+    @property
+    def narrow(self) -> Mapping[int, np.ndarray]:
+        """All values in the types in which they are kept."""
+        return MappingProxyType(self._stored)
 
     @property
     def nbytes(self) -> int:
