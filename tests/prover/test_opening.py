@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.prover.opening_case import OpeningCase, small_circuit
-from zkjax.compute import split_weights
+from zkjax.compute.blocked import LOG_PIECE
 from zkjax.fields.mersenne61 import ELEMENT_BYTES, K
 from zkjax.fields.vectors import Ext, evaluate_multilinear, ext_add, ext_scale
 from zkjax.prover import opening
 from zkjax.prover.commit import AdviceOracle, _message, commit_advice
-from zkjax.prover.opening import FalseClaimError, lane_weights
+from zkjax.prover.opening import FalseClaimError, address_space, lane_weights
 from zkjax.prover.randomness import Randomness
 from zkjax.statement.opening import OpenEndError, committed_terms, weight_at
 from zkjax.statement.plan import Plan
@@ -53,11 +53,6 @@ def test_true_claims_are_accepted(case, proof):
     channel = case.verify(proof)
     assert channel.pads_used == case.plan.pads
     assert sum(channel.sections.values()) == len(proof)
-
-
-def test_claims_are_accepted_with_tables_in_tiles(case, monkeypatch):
-    monkeypatch.setattr(split_weights, "TILE", 1 << 10)
-    case.verify(case.prove(check=True))
 
 
 def test_two_proofs_of_one_witness_share_no_message(case, proof):
@@ -144,11 +139,14 @@ def test_columns_stay_within_the_budget(case, proof):
     assert siblings_and_columns <= most
 
 
-def test_weights_are_those_that_the_verifier_evaluates(case):
+@pytest.mark.parametrize("log_piece", [3, 8, 10, LOG_PIECE])
+def test_weights_are_those_that_the_verifier_evaluates(case, log_piece):
     claims, _ = case._claims()
     terms = committed_terms(case.plan.layout, claims)
     mask_weight, split = case.element(), case.element()
-    real, imaginary = lane_weights(case.plan.layout, terms, mask_weight)
+    with jax.enable_x64(True):
+        lanes = lane_weights(case.plan.layout, terms, mask_weight, log_piece)
+    real, imaginary = (lane.whole() for lane in lanes)
     point = [case.element() for _ in range(case.plan.layout.variables)]
     half = K(1) / 2
     value = K.ZERO
@@ -157,6 +155,14 @@ def test_weights_are_those_that_the_verifier_evaluates(case):
         both = ext_add(lane, ext_scale(mirrored, split))
         value += unit * evaluate_multilinear(both, point)
     assert value == weight_at(case.plan.layout, terms, mask_weight, split, point)
+
+
+@pytest.mark.parametrize("log_piece", [3, 10])
+def test_the_address_space_in_pieces_of_any_size(case, log_piece):
+    oracles = [*case.reusable, case.advice]
+    whole, pieces = (address_space(case.plan.layout, oracles, log) for log in (LOG_PIECE, log_piece))
+    assert all(np.array_equal(a, b) for a, b in zip(whole.whole(), pieces.whole(), strict=True))
+    assert any(piece is None for piece in pieces.pieces)
 
 
 def test_claims_without_commitment_are_refused(case):

@@ -6,9 +6,12 @@ lies at a multiple of 64; any other is copied at every call.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
+from zkjax.fields.vectors import Ext
 
 ALIGNMENT = 64
 
@@ -29,3 +32,25 @@ def aligned(array: Any) -> np.ndarray:
     copy = empty(array.shape, array.dtype)
     copy[...] = array
     return copy
+
+
+def aligned_or_device(array: Any) -> Any:
+    """A JAX array as it is, one of the host's aligned."""
+    return aligned(array) if isinstance(array, np.ndarray) else array
+
+
+def zeros(size: int) -> Ext:
+    """A table of zeros to be written to."""
+    planes = Ext(empty(size, np.uint64), empty(size, np.uint64))
+    for plane in planes:
+        plane[:] = 0
+    return planes
+
+
+@lru_cache(maxsize=4)
+def zero_piece(size: int) -> Ext:
+    """A shared table of zeros, to be read only."""
+    piece = zeros(size)
+    for plane in piece:
+        plane.flags.writeable = False
+    return piece

@@ -2,58 +2,87 @@
 
 Two lanes of weights, wf on real parts and wg on imaginary parts of symbols h, make
 P = (wf - i wg)/2 and Q = (conj wf - i conj wg)/2, so that <wf, Re h> + <wg, Im h> = <P, h> + conj<Q, h>.
-Tables are worked on in tiles of one size, one compiled program per kernel. Host arrays in and out;
-call under a scoped x64 mode.
+All tables are in pieces, so that there are few compiled programs. Call under a scoped x64 mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
+from zkjax.compute import host
+from zkjax.compute.pieced import Pieced
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext, ext_add, outer, scalar
 
-TILE = 1 << 16
 HALF = K(1) / 2
+# Shorter right factors are multiplied on the host: a program would walk through them row by row.
+LEAST_ROW = 1 << 8
 
 
-def split_sums(real: Ext, imaginary: Ext, symbols: Ext) -> tuple[K, K]:
+def split_sums(real: Pieced, imaginary: Pieced, symbols: Pieced) -> tuple[K, K]:
     """(<P, h>, <Q, h>)."""
-    totals = [K.ZERO, K.ZERO]
-    for part in _tiles(symbols.size):
-        for index, total in enumerate(_doubled_sums(real[part], imaginary[part], symbols[part])):
-            totals[index] += total.item() * HALF
-    return totals[0], totals[1]
+    parts = []
+    for wf, wg, h in zip(real.pieces, imaginary.pieces, symbols.pieces, strict=True):
+        if h is not None and not wf is wg is None:
+            zero = host.zero_piece(h.size)
+            parts.append(_doubled_sums(wf or zero, wg or zero, h))
+    totals = [K.ZERO] * 4
+    for part in parts:
+        totals = [total + entry for total, entry in zip(totals, np.asarray(part).tolist(), strict=True)]
+    return (totals[0] + K.I * totals[1]) * HALF, (totals[2] + K.I * totals[3]) * HALF
 
 
-def split_weights(real: Ext, imaginary: Ext, split: K, out: Ext) -> None:
-    """out = P + split Q. `out` may be one of the lanes."""
+def split_weights(real: Pieced, imaginary: Pieced, split: K) -> Pieced:
+    """P + split Q. Both lanes are given up, piece by piece."""
     half, half_split = scalar(HALF), scalar(HALF * split)
-    for part in _tiles(real.size):
-        _assign(out, part, _doubled_weights(real[part], imaginary[part], half, half_split))
+    weights: list[Ext | None] = []
+    for number, (wf, wg) in enumerate(zip(real.pieces, imaginary.pieces, strict=True)):
+        zero = host.zero_piece((wf or wg or Ext(np.zeros(0), None)).size)
+        weights.append(None if wf is wg is None else _doubled_weights(wf or zero, wg or zero, half, half_split))
+        real.pieces[number] = imaginary.pieces[number] = None
+    return Pieced(real.size, weights)
 
 
-def add_outer(out: Ext, left: Ext, right: Ext) -> None:
-    """out += left x right: flat [l * r], [l], [r]."""
-    if out.size < TILE:
-        for plane, value in zip(out, ext_add(out, outer(left, right).reshape(-1)), strict=True):
-            plane[:] = value
-        return
-    width = min(right.size, TILE)
-    columns = Ext(*(np.resize(plane, TILE) for plane in right)) if right.size < TILE else right
-    for part in _tiles(out.size):
-        rows = Ext(*(np.repeat(plane[part.start // right.size :][: TILE // width], width) for plane in left))
-        start = part.start % columns.size
-        _assign(out, part, _mul_add(rows, columns[start : start + TILE], out[part]))
+def add_outer(sums: Ext | None, left: Ext, right: Ext) -> Ext:
+    """sums + left x right, flat: [l r], [l], [r]; without sums, the outer product alone."""
+    if right.size < LEAST_ROW:
+        product = outer(left, right).reshape(-1)
+        total = product if sums is None else ext_add(Ext(*map(np.asarray, sums)), product)
+        return Ext(*map(host.aligned, total))
+    return _outer(left, right) if sums is None else _added_outer(sums, left, right)
 
 
 @jax.jit
-def _mul_add(a: Ext, b: Ext, c: Ext) -> Ext:
-    return extension.mul_add(a, b, c)
+def _outer(left: Ext, right: Ext) -> Ext:
+    """By rows: XLA does not vectorise a product of two axes that is flattened."""
+    if left.shape[0] == 1:
+        return extension.mul(left[0], right)
+
+    def body(row: jax.Array, out: Ext) -> Ext:
+        return _put(out, extension.mul(left[row], right), row * right.shape[0])
+
+    return lax.fori_loop(0, left.shape[0], body, extension.zeros(left.shape[0] * right.shape[0]))
+
+
+@jax.jit
+def _added_outer(sums: Ext, left: Ext, right: Ext) -> Ext:
+    if left.shape[0] == 1:
+        return extension.mul_add(left[0], right, sums)
+    width = right.shape[0]
+
+    def body(row: jax.Array, out: Ext) -> Ext:
+        old = Ext(*(lax.dynamic_slice(plane, (row * width,), (width,)) for plane in sums))
+        return _put(out, extension.mul_add(left[row], right, old), row * width)
+
+    return lax.fori_loop(0, left.shape[0], body, extension.zeros(left.shape[0] * width))
+
+
+def _put(out: Ext, values: Ext, start: jax.Array) -> Ext:
+    return Ext(*(lax.dynamic_update_slice(x, y, (start,)) for x, y in zip(out, values, strict=True)))
 
 
 def _doubled(real: Ext, imaginary: Ext) -> tuple[Ext, Ext]:
@@ -64,21 +93,18 @@ def _doubled(real: Ext, imaginary: Ext) -> tuple[Ext, Ext]:
 
 
 @jax.jit
-def _doubled_sums(real: Ext, imaginary: Ext, symbols: Ext) -> tuple[Ext, Ext]:
-    direct, mirrored = _doubled(real, imaginary)
-    return extension.inner(direct, symbols), extension.inner(mirrored, symbols)
+def _doubled_sums(real: Ext, imaginary: Ext, symbols: Ext) -> jax.Array:
+    """uint64[4]: the planes of both sums."""
+
+    def step(sums: tuple[jax.Array, ...], blocks: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        wf, wg, h = Ext(*blocks[:2]), Ext(*blocks[2:4]), Ext(*blocks[4:])
+        lazy = [plane for weights in _doubled(wf, wg) for plane in extension.lazy_mul_planes(weights, h)]
+        return tuple(arrays.partial_reduce(term + total) for term, total in zip(lazy, sums, strict=True))
+
+    return jnp.stack(arrays.accumulate(step, (*real, *imaginary, *symbols), planes=4))
 
 
 @jax.jit
 def _doubled_weights(real: Ext, imaginary: Ext, half: Ext, half_split: Ext) -> Ext:
     direct, mirrored = _doubled(real, imaginary)
     return extension.mul_add(mirrored, half_split, extension.mul(direct, half))
-
-
-def _tiles(size: int) -> Iterator[slice]:
-    return (slice(start, min(start + TILE, size)) for start in range(0, size, TILE))
-
-
-def _assign(out: Ext, part: slice, values: Ext) -> None:
-    for plane, value in zip(out, values, strict=True):
-        plane[part] = np.asarray(value)

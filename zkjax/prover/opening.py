@@ -8,20 +8,23 @@ variables first; what is then left is the combination of the rows that the verif
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 
+from zkjax.compute import host
 from zkjax.compute.backend import DEFAULT, Backend, Product
+from zkjax.compute.blocked import LOG_PIECE
+from zkjax.compute.pieced import Pieced
 from zkjax.compute.split_weights import add_outer, split_sums, split_weights
 from zkjax.errors import WitnessError
 from zkjax.fields.mersenne61 import K
-from zkjax.fields.vectors import Ext, equality_weights, ext_add, ext_mul, ext_scale, ext_sum, inner, outer, scalar
+from zkjax.fields.vectors import Ext, equality_weights, ext_add, ext_mul, ext_scale, ext_sum, inner, outer
 from zkjax.prover.commit import AdviceOracle, Oracle
 from zkjax.statement.claims import ClaimSet, Term
-from zkjax.statement.layout import IMAGINARY, REAL, Layout, axis_bits
+from zkjax.statement.layout import IMAGINARY, Layout, axis_bits
 from zkjax.statement.opening import batch, committed_terms, mask_weights, pad_form, weight_at
 from zkjax.statement.parameters import COMBINATION_GRINDING_BITS, OPENING_GRINDING_BITS
 from zkjax.statement.plan import Plan
@@ -65,8 +68,7 @@ def prove_opening(
             _require(_plain(balance, channel) == direct + conjugate_sum.conjugate(), "the batched claim")
         channel.send_public("opening split", [conjugate_sum])
         split = channel.challenge("opening split")
-        weights = lanes[REAL]
-        split_weights(*lanes, split, out=weights)
+        weights = split_weights(*lanes, split)
         del lanes
         claim = balance - conjugate_sum.conjugate() + split * conjugate_sum
         reduced = _sumcheck(channel, plan, backend, weights, symbols, direct + split * conjugate_sum, claim)
@@ -95,13 +97,13 @@ class _Reduced:
 
 
 def _sumcheck(
-    channel: ProverChannel, plan: Plan, backend: Backend, weights: Ext, symbols: Ext, value: K, claim: Hidden
+    channel: ProverChannel, plan: Plan, backend: Backend, weights: Pieced, symbols: Pieced, value: K, claim: Hidden
 ) -> _Reduced:
     """sum of weights * symbols = value: the row variables, then the column variables."""
     rounds = _Rounds(channel, value, claim)
     product = backend.product(weights, symbols, plan.code.message)
     rounds.run(product, plan.layout.row_variables, COMBINATION_GRINDING_BITS)
-    column_weights, combined_rows = (Ext.from_list(lanes) for lanes in product.values())
+    column_weights, combined_rows = product.tables()
     product = backend.product(column_weights, combined_rows)
     rounds.run(product, plan.layout.log_message, 0)
     ((weight,), (symbol,)) = product.values()
@@ -162,65 +164,103 @@ def _combined(weights: Ext, rows: Ext) -> Ext:
     return total
 
 
-def address_space(layout: Layout, oracles: Sequence[Oracle]) -> Ext:
-    """The committed symbols H at their addresses, [2**variables]."""
-    symbols = Ext(*np.zeros((2, 1 << layout.variables), dtype=np.uint64))
+def address_space(layout: Layout, oracles: Sequence[Oracle], log_piece: int = LOG_PIECE) -> Pieced:
+    """The committed symbols H at their addresses, [2**variables]; views of the messages where possible."""
+    space = _blank(layout, log_piece)
     for oracle in oracles:
         start = oracle.layout.first_row << layout.log_message
-        for plane, message in zip(symbols, oracle.message, strict=True):
-            plane[start : start + message.size] = message.reshape(-1)
-    return symbols
+        planes = [plane.reshape(-1) for plane in oracle.message]
+        _place(space, start, Ext(*planes), log_piece)
+    return space
 
 
-def lane_weights(layout: Layout, terms: dict[int, list[Term]], mask_weight: K) -> tuple[Ext, Ext]:
+def lane_weights(
+    layout: Layout, terms: dict[int, list[Term]], mask_weight: K, log_piece: int = LOG_PIECE
+) -> tuple[Pieced, Pieced]:
     """Weights of all claims on the real and on the imaginary lane, [2**variables] each."""
-    lanes = tuple(Ext(*np.zeros((2, 1 << layout.variables), dtype=np.uint64)) for _ in range(2))
+    lanes = _blank(layout, log_piece), _blank(layout, log_piece)
+    products = _Products()
     for oracle in layout.oracles:
         first = oracle.first_row << layout.log_message
         for block in oracle.blocks:
             if block.node in terms:
                 start = first + block.offset
-                _write_weights(lanes[block.lane][start : start + (1 << block.bits)], block.shape, terms[block.node])
+                for part in _block_weights(block.shape, terms[block.node], products, log_piece):
+                    _place(lanes[block.lane], start, part, log_piece)
+                    start += part.size
         if oracle.masks >= 0:
-            for position, weight in enumerate(mask_weights(mask_weight), start=first + oracle.masks):
-                for plane, part in zip(lanes[IMAGINARY], scalar(weight), strict=True):
-                    plane[position] = part
-    return lanes  # type: ignore[return-value]
+            _place(lanes[IMAGINARY], first + oracle.masks, Ext.from_list(mask_weights(mask_weight)), log_piece)
+    return lanes
 
 
-def _write_weights(out: Ext, shape: tuple[int, ...], terms: Sequence[Term]) -> None:
-    """out += sum over terms of coefficient * outer product of the axis vectors, padded with zeros.
+def _blank(layout: Layout, log_piece: int) -> Pieced:
+    return Pieced(1 << layout.variables, [None] * (1 << max(layout.variables - log_piece, 0)))
 
-    The axes are halved; terms with equal vectors in the second half are merged, so that the sum of
-    outer products over the whole tensor has as few summands as there are different second halves.
+
+def _place(space: Pieced, start: int, values: Ext, log_piece: int) -> None:
+    """Put values at an address where there are none yet: within a piece, or from the start of one on."""
+    length = 1 << log_piece
+    for at in range(start, start + values.size, length):
+        number, offset = at >> log_piece, at & (length - 1)
+        part = values[at - start : at - start + length - offset] if values.size != length else values
+        if part.size == length:
+            space.pieces[number] = Ext(*map(host.aligned_or_device, part))
+            continue
+        own = space.pieces[number] or host.zeros(length)
+        for plane, new in zip(own, part, strict=True):
+            plane[offset : offset + part.size] = new
+        space.pieces[number] = own
+
+
+class _Products:
+    """Outer products of axis vectors, each padded to a power of two, as one axis; each is made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], tuple[Sequence[Ext], Ext]] = {}
+
+    def __call__(self, vectors: Sequence[Ext]) -> Ext:
+        key = tuple(id(vector) for vector in vectors)
+        if key not in self._known:
+            self._known[key] = (vectors, self._made(vectors))
+        return self._known[key][1]
+
+    def _made(self, vectors: Sequence[Ext]) -> Ext:
+        product: Ext | None = None
+        for vector in vectors:
+            padding = (0, (1 << axis_bits(vector.size)) - vector.size)
+            padded = Ext(*(np.pad(np.asarray(plane), padding) for plane in vector))
+            product = padded if product is None else outer(product, padded).reshape(-1)
+        return Ext(*map(host.aligned, product or Ext.from_list([K.ONE])))
+
+
+def _block_weights(shape: tuple[int, ...], terms: Sequence[Term], products: _Products, log_piece: int) -> Iterator[Ext]:
+    """Sum over terms of coefficient * outer product of the axis vectors, padded with zeros, at most a piece at a time.
+
+    As many of the last axes as fit into a piece make up the right factor; terms with equal vectors there
+    are merged, so that there are as few summands as there are different right factors.
     """
-    axis = bits = 0
-    while axis < len(shape) and 2 * bits < out.shape[0].bit_length() - 1:
-        bits += axis_bits(shape[axis])
-        axis += 1
-    if axis == len(shape) and axis > 1:
+    axis, bits = len(shape), 0
+    while axis and bits + axis_bits(shape[axis - 1]) <= log_piece:
         axis -= 1
+        bits += axis_bits(shape[axis])
     by_right: dict[tuple[int, ...], tuple[Ext, Ext]] = {}
     for term in terms:
-        left = ext_scale(_outer(term.vectors[:axis]), term.coefficient)
+        left = ext_scale(products(term.vectors[:axis]), term.coefficient)
         key = tuple(id(vector) for vector in term.vectors[axis:])
         if key in by_right:
             known, right = by_right[key]
             by_right[key] = (ext_add(known, left), right)
         else:
-            by_right[key] = (left, _outer(term.vectors[axis:]))
-    for left, right in by_right.values():
-        add_outer(out, left, right)
-
-
-def _outer(vectors: Sequence[Ext]) -> Ext:
-    """Outer product of vectors, each padded to a power of two, as one axis."""
-    product = Ext.from_list([K.ONE])
-    for vector in vectors:
-        padding = (0, (1 << axis_bits(vector.size)) - vector.size)
-        padded = Ext(*(np.pad(np.asarray(plane), padding) for plane in vector))
-        product = padded if product.size == 1 and product.item() == K.ONE else outer(product, padded).reshape(-1)
-    return product
+            by_right[key] = (left, products(term.vectors[axis:]))
+    summands = list(by_right.values())
+    size = summands[0][0].size
+    depth = min(1 << (log_piece - bits), size)
+    for start in range(0, size, depth):
+        total: Ext | None = None
+        for left, right in summands:
+            total = add_outer(total, left[start : start + depth], right)
+        assert total is not None
+        yield total
 
 
 def _plain(value: Hidden, channel: ProverChannel) -> K:
