@@ -19,20 +19,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
-import numpy as np
-import optax
-from flax.training.train_state import TrainState
+from dense_network import Shape, dense_network, timed_proof
 
 import zkjax
 from zkjax.cli.compiling import CompileClock
 from zkjax.cli.process import keep_freed_memory, peak_memory
-from zkjax.cli.progress import Stages
 from zkjax.cli.report import RULE, bits, count, print_rows, seconds, size
 
 ROWS = 2048
-SEED = 0
 
 
 def arguments() -> argparse.Namespace:
@@ -49,68 +44,30 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def network(options: argparse.Namespace) -> tuple[Any, TrainState, dict[str, np.ndarray], np.ndarray]:
-    """(train_step, state, dataset, schedule) as a Flax user would write them."""
-
-    class Network(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            for _ in range(options.layers - 1):
-                x = nn.relu(nn.Dense(options.width)(x))
-            return nn.Dense(options.classes)(x)
-
-    def train_step(state, batch):
-        def loss(params):
-            output = state.apply_fn({"params": params}, batch["x"])
-            return optax.squared_error(output, batch["y"]).sum(axis=-1).mean()
-
-        return state.apply_gradients(grads=jax.grad(loss)(state.params))
-
-    random = np.random.default_rng(SEED)
-    rows = max(ROWS, options.batch)
-    x = (random.integers(0, 17, (rows, options.inputs)) / 16).astype(np.float32)
-    y = np.eye(options.classes, dtype=np.float32)[random.integers(0, options.classes, rows)]
-    model = Network()
-    params = model.init(jax.random.key(SEED), x[:1])["params"]
-    state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.sgd(options.learning_rate))
-    schedule = np.stack([random.permutation(rows)[: options.batch] for _ in range(options.steps)])
-    return train_step, state, {"x": x, "y": y}, schedule
-
-
-def timed_proof(run: Any, clock: CompileClock) -> tuple[dict[str, float], float, Any, Any]:
-    """Seconds by stage without compiling, seconds compiling, statement and proof."""
-    with Stages({}) as stages:
-        statement, proof = zkjax.prove(run, progress=stages.enter)
-    took: dict[str, float] = {}
-    compiling = 0.0
-    for stage, begin, end in stages.spans:
-        compiled = clock.between(begin, end)
-        compiling += compiled
-        took[stage] = took.get(stage, 0.0) + end - begin - compiled
-    return took, compiling, statement, proof
-
-
 def main() -> None:
     options = arguments()
     keep_freed_memory()
-    train_step, state, dataset, schedule = network(options)
+    names = ("inputs", "width", "layers", "classes", "batch", "steps", "learning_rate")
+    shape = Shape(rows=ROWS, **{name: getattr(options, name) for name in names})
+    training = dense_network(shape)
+    given = (training.state, training.dataset, training.schedule)
     with CompileClock() as clock:
         started = time.perf_counter()
-        batches = [jax.tree.map(lambda leaf, rows=rows: leaf[rows], dataset) for rows in schedule]
-        program = zkjax.compile(train_step, state, batches[0], steps=options.steps, calibration=batches, dataset=dataset)
+        program = training.compile()
         tracing = time.perf_counter() - started
         started = time.perf_counter()
-        run = program.run(state, dataset, schedule)
+        run = program.run(*given)
         first_run = time.perf_counter() - started
         started = time.perf_counter()
-        program.run(state, dataset, schedule)
+        program.run(*given)
         witness = time.perf_counter() - started
-        _, compiling, statement, proof = timed_proof(run, clock)
+        compiling = timed_proof(run, clock).compiling
         stages: dict[str, list[float]] = {}
         for _ in range(options.repeat):
-            took, _, statement, proof = timed_proof(run, clock)
-            for stage, spent in took.items():
+            timed = timed_proof(run, clock)
+            for stage, spent in timed.stages.items():
                 stages.setdefault(stage, []).append(spent)
+    statement, proof = timed.statement, timed.proof
     verifying = []
     for _ in range(options.repeat):
         started = time.perf_counter()
@@ -118,7 +75,7 @@ def main() -> None:
         verifying.append(time.perf_counter() - started)
     medians = {stage: statistics.median(spent) for stage, spent in stages.items()}
     result = {
-        "shape": {name: getattr(options, name) for name in ("inputs", "width", "layers", "classes", "batch", "steps")},
+        "shape": shape.report(),
         "backend": jax.default_backend(),
         "processor": platform.processor() or platform.machine(),
         "parameters": summary.parameters,

@@ -1,12 +1,15 @@
 """Reed-Solomon encoding for a commitment: columns as bytes, ready to be hashed.
 
 Rows are encoded in blocks, so that the transform's buffers stay small beside the codeword, which is
-held once. A column of the codeword is contiguous.
+held once. A column of the codeword is contiguous. A block runs on one core, so that there are as many
+threads as cores, up to a few: each holds buffers of its own.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
@@ -16,8 +19,9 @@ import numpy as np
 from zkjax.fields import ntt
 from zkjax.fields.vectors import Ext
 
-BLOCK_SYMBOLS = 1 << 19
+BLOCK_SYMBOLS = 1 << 21
 MAX_BLOCK_ROWS = 16
+MAX_THREADS = 4
 
 
 @partial(jax.jit, static_argnames="log_length")
@@ -36,14 +40,21 @@ def encode(rows: int, block: Callable[[int, int], Ext], log_length: int, out: np
     """Write the codewords of `rows` rows to `out`, uint64 [2**log_length, rows, 2].
 
     `block(start, stop)` gives the coefficients [stop - start, dimension] of some rows. Entry j of
-    the result holds the values at `mersenne61.evaluation_point(j, log_length)`. Call under a scoped
-    x64 mode.
+    the result holds the values at `mersenne61.evaluation_point(j, log_length)`.
     """
     width = block_rows(log_length)
-    for start in range(0, rows, width):
+
+    def write(start: int) -> None:
         stop = min(start + width, rows)
         coefficients = block(start, stop)
         if stop - start < width:
             padding = ((0, width - (stop - start)), (0, 0))
             coefficients = Ext(*(np.pad(plane, padding) for plane in coefficients))
-        out[:, start:stop] = np.asarray(_encoded(coefficients, log_length))[:, : stop - start]
+        with jax.enable_x64(True):  # holds for one thread
+            out[:, start:stop] = np.asarray(_encoded(coefficients, log_length))[:, : stop - start]
+
+    first, *others = range(0, rows, width)
+    write(first)  # compiles
+    if others:
+        with ThreadPoolExecutor(min(MAX_THREADS, len(os.sched_getaffinity(0)))) as pool:
+            list(pool.map(write, others))

@@ -108,7 +108,8 @@ class Oracle:
 
     def _encoded(self) -> np.ndarray:
         rows = self._rows()
-        leaves = np.zeros((self.code.length, _HEADER_WORDS + 2 * rows), dtype="<u8")
+        leaves = np.empty((self.code.length, _HEADER_WORDS + 2 * rows), dtype="<u8")
+        leaves[:, 0] = 0
         salts = self._randomness.bytes("salts", self.code.length * SALT_BYTES)
         leaves[:, 1:_HEADER_WORDS] = np.frombuffer(salts, dtype="<u8").reshape(self.code.length, -1)
         columns = leaves[:, _HEADER_WORDS:].reshape(self.code.length, rows, 2)
