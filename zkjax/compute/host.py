@@ -6,6 +6,8 @@ lies at a multiple of 64; any other is copied at every call.
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +24,19 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     memory = np.empty(count * kind.itemsize + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + count * kind.itemsize].view(kind).reshape(shape)
+
+
+def mapped(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A zeroed array with memory of its own, in large pages where the system has them.
+
+    For the largest arrays: their memory goes back to the system at once, where malloc would cut it up
+    for smaller ones, and a column of a codeword, written to at long strides, is on fewer pages.
+    """
+    memory = mmap.mmap(-1, max(int(np.prod(shape)) * np.dtype(dtype).itemsize, 1))
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, dtype, count=int(np.prod(shape))).reshape(shape)
 
 
 def aligned(array: Any) -> np.ndarray:

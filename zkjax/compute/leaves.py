@@ -62,33 +62,34 @@ class Columns:
         return self.row_bits + self.column_bits
 
     def pieces(self, size: int) -> Iterator[Fractions | None]:
-        """The leaves in order, `size` (a power of two) at a time, padded by 0/1 if there are fewer.
+        """The leaves in order, `size` at a time; see `piece`."""
+        return (self.piece(number, size) for number in range(max((1 << self.depth) // size, 1)))
+
+    def piece(self, number: int, size: int) -> Fractions | None:
+        """Leaves `number * size` to `(number + 1) * size`, a power of two; padded by 0/1 if there are fewer.
 
         None stands for a piece of padding alone. Planes that hold one constant are those of
         `constant_planes`, shared and not to be donated.
         """
         rows = 1 << self.row_bits
         unit = min(rows, UNIT, size)
+        start = number * size
+        covered = range(start // rows, -(-(start + size) // rows))
+        within = slice(start % rows, start % rows + min(size, rows))
+        some = [self.columns[index] if index < len(self.columns) else PADDING for index in covered]
+        if all(column is PADDING for column in some):
+            return None
         zeros, ones = constant_planes(size)
-        padding = [PADDING] * max((1 << self.column_bits) - len(self.columns), size // rows - len(self.columns))
-        columns = [*self.columns, *padding]
-        counts = np.array([column.count for column in columns], np.int64)
-        constants = Ext.from_list([column.constant for column in columns])
-        for start in range(0, len(columns) * rows, size):
-            covered = slice(start // rows, -(-(start + size) // rows))
-            within = slice(start % rows, start % rows + min(size, rows))
-            some = columns[covered]
-            if all(column is PADDING for column in some):
-                yield None
-                continue
-            re, im, second, multiplicity = (
-                _joined([None if array is None else array[within] for array in coordinate], size)
-                for coordinate in zip(*(column.integers for column in some), strict=True)
-            )
-            count, *constant = (np.repeat(plane[covered], min(size, rows) // unit) for plane in (counts, *constants))
-            p = ones if multiplicity is None and np.all(count == 1) else numerators(_present(multiplicity, size), count)
-            q = denominators(_present(re, size), im, second, Ext(*constant), scalar(self.beta_squared))
-            yield Fractions(Ext(p, zeros), q)
+        re, im, second, multiplicity = (
+            _joined([None if array is None else array[within] for array in coordinate], size)
+            for coordinate in zip(*(column.integers for column in some), strict=True)
+        )
+        repeats = min(size, rows) // unit
+        count = np.repeat(np.array([column.count for column in some], np.int64), repeats)
+        constant = Ext(*(np.repeat(plane, repeats) for plane in Ext.from_list([column.constant for column in some])))
+        p = ones if multiplicity is None and np.all(count == 1) else numerators(_present(multiplicity, size), count)
+        q = denominators(_present(re, size), im, second, constant, scalar(self.beta_squared))
+        return Fractions(Ext(p, zeros), q)
 
 
 def _joined(parts: Sequence[Integers], size: int) -> Integers:

@@ -11,7 +11,7 @@ costs neither memory nor time, and two of them make another one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -95,19 +95,38 @@ def _first(table: Ext) -> K:
 
 
 class PieceTree:
-    """A tree of fractions; `layer(k, ...)` starts the sumcheck of layer k, from the root on."""
+    """A tree of fractions; `layer(k, ...)` starts the sumcheck of layer k, from the root on.
+
+    The leaves, a third of the tree, are made twice: from the columns to the first layer above them,
+    and again when their own layer is reached, all others being given up by then.
+    """
 
     def __init__(self, columns: Columns):
+        self._columns = columns
         depth = columns.depth
-        self._layers: list[list[Fractions | None]] = [[]] * depth + [list(columns.pieces(PIECE))]
+        self._layers: list[list[Fractions | None]] = [[]] * (depth + 1)
         for number in reversed(range(depth)):
-            pieces = self._layers[number + 1]
-            self._layers[number] = (
-                [_joined_fractions(low, high) for low, high in _pairs(pieces)]
-                if len(pieces) > 1
-                else [blocked.join_within(pieces[0], np.int64(1 << number))]
-            )
+            self._layers[number] = [self._parents(pair, 1 << number) for pair in self._pairs_of(number + 1)]
         self._spares = Spares(tables=4)
+
+    def _pairs_of(self, number: int) -> Iterator[tuple[Fractions | None, Fractions | None]]:
+        """Pairs of pieces of a layer; a layer of one piece pairs with itself. The leaves are made on the way."""
+        half = max((1 << number) // PIECE // 2, 1)
+        both = half if 1 << number > PIECE else 0
+        for at in range(half):
+            if number == self._columns.depth:
+                low = self._columns.piece(at, PIECE)
+                yield low, self._columns.piece(at + both, PIECE) if both else low
+            else:
+                yield self._layers[number][at], self._layers[number][at + both]
+
+    def _parents(self, pair: tuple[Fractions | None, Fractions | None], half: int) -> Fractions | None:
+        low, high = pair
+        if low is None and high is None:
+            return None
+        if half < PIECE:
+            return blocked.join_within(low, np.int64(half))
+        return blocked.join_pieces(low or _padding(), high or _padding())
 
     def root(self) -> tuple[K, K]:
         (root,) = self._layers[0]
@@ -117,13 +136,9 @@ class PieceTree:
     def layer(self, number: int, point: Sequence[K], ratio: K) -> PieceLayer:
         """The sumcheck of a layer, each once and in order: its tables are given up."""
         nodes, self._layers[number + 1] = self._layers[number + 1], []
+        if number + 1 == self._columns.depth:
+            nodes = list(self._columns.pieces(PIECE))
         return PieceLayer(nodes, point, ratio, self._spares)
-
-
-def _joined_fractions(low: Fractions | None, high: Fractions | None) -> Fractions | None:
-    if low is None and high is None:
-        return None
-    return blocked.join_pieces(low or _padding(), high or _padding())
 
 
 class PieceLayer:

@@ -16,6 +16,7 @@ from functools import cached_property
 import jax
 import numpy as np
 
+from zkjax.compute import host
 from zkjax.compute.encode import encode
 from zkjax.errors import WitnessError
 from zkjax.fields.mersenne61 import K
@@ -108,8 +109,7 @@ class Oracle:
 
     def _encoded(self) -> np.ndarray:
         rows = self._rows()
-        leaves = np.empty((self.code.length, _HEADER_WORDS + 2 * rows), dtype="<u8")
-        leaves[:, 0] = 0
+        leaves = host.mapped((self.code.length, _HEADER_WORDS + 2 * rows), "<u8")
         salts = self._randomness.bytes("salts", self.code.length * SALT_BYTES)
         leaves[:, 1:_HEADER_WORDS] = np.frombuffer(salts, dtype="<u8").reshape(self.code.length, -1)
         columns = leaves[:, _HEADER_WORDS:].reshape(self.code.length, rows, 2)
