@@ -24,6 +24,7 @@ from unittest.mock import patch
 import numpy as np
 
 from tests.soundness.block import Case, Tensors, commit, required, residues
+from tests.statement.evaluate import evaluate
 from tests.witness import naive
 from zkjax.circuit.program import Lowered
 from zkjax.fields.mersenne61 import ELEMENT_BYTES, K
@@ -62,7 +63,8 @@ REPAIRS = ("root", "children", "total", "factors")
 
 def by_the_circuit(lowered: Lowered, committed: Mapping[int, np.ndarray], schedule: np.ndarray) -> list[np.ndarray]:
     """Every node from the committed tensors, mod p: what the circuit makes of a lie."""
-    return [residues(value) for value in naive.interpret(lowered, committed, schedule)]
+    integers = {node: naive.integers(values) for node, values in committed.items()}
+    return [residues(value) for value in evaluate(lowered.circuit, integers, schedule)]
 
 
 def carried_on(case: Case, lies: Mapping[int, Callable[[np.ndarray], np.ndarray]]) -> list[np.ndarray]:

@@ -203,6 +203,7 @@ STATEMENTS = {
     "names": renamed,
     "coefficient": other_coefficient,
     "openings": lambda statement: replace(statement, openings=3),
+    "columns": lambda statement: replace(statement, log_message=12),
 }
 
 
