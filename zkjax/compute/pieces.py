@@ -11,7 +11,7 @@ costs neither memory nor time, and two of them make another one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -36,7 +36,7 @@ def pyramid(point: tuple[K, ...]) -> Ext:
 
 
 class Spares:
-    """Pieces to write to, each a set of tables; those that were read longest ago come first.
+    """Pieces to write to, in sets of tables; those that were read longest ago come first.
 
     Fresh memory costs a page fault for every 512 entries, more than the arithmetic. A piece is given
     back once the programs that read it have been started: JAX orders the writing after them. Not
@@ -44,17 +44,17 @@ class Spares:
     """
 
     def __init__(self, tables: int, least: int = 4, most: int = 32):
-        self._tables, self._least, self._most = tables, least, most
-        self._free: deque[Any] = deque()
+        self._tables, self._least, self._most = tables, least * tables, most * tables
+        self._free: deque[Ext] = deque()
 
     def take(self) -> tuple[Ext, ...]:
         if len(self._free) < self._least:
             return blocked.fresh_pieces(self._tables)
-        return self._free.popleft()
+        return tuple(self._free.popleft() for _ in range(self._tables))
 
-    def give(self, tables: tuple[Ext, ...]) -> None:
-        if len(self._free) < self._most and not any(map(_is_shared, tables)):
-            self._free.append(tuple(tables))
+    def give(self, tables: Iterable[Ext]) -> None:
+        if len(self._free) < self._most:
+            self._free.extend(table for table in tables if not _is_shared(table))
 
 
 def _is_shared(table: Ext) -> bool:
@@ -288,10 +288,13 @@ class PieceProduct:
 
 
 def _folded(tables: list, spares: Spares, r: K, padding: Callable[[], Any]) -> list:
-    """Pairs of pieces folded; the old ones become spares."""
+    """Pairs of pieces folded; the old ones are taken from the list one after the other and become spares."""
     filler: Any = padding() if any(table is None for table in tables) else None
     folded: list = []
-    for low, high in _pairs(tables):
+    half = len(tables) // 2
+    for at in range(half):
+        low, high = tables[at], tables[half + at]
+        tables[at] = tables[half + at] = None
         if low is None and high is None:
             folded.append(None)
             continue

@@ -19,7 +19,7 @@ import numpy as np
 from zkjax.compute import host
 from zkjax.compute.encode import encode
 from zkjax.errors import WitnessError
-from zkjax.fields.mersenne61 import K
+from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext, from_signed
 from zkjax.prover.randomness import Randomness
 from zkjax.statement.layout import EXTRA_ADVICE_ROWS, MASK_COUNT, OracleLayout, axis_bits
@@ -189,7 +189,7 @@ def places(layout: OracleLayout) -> tuple:
 
 
 def _message(layout: OracleLayout, code: Code, tensors: Mapping[int, np.ndarray]) -> Ext:
-    message = Ext(*np.zeros((2, layout.rows, code.message), dtype=np.uint64))
+    message = Ext(*host.mapped((2, layout.rows, code.message), np.uint64))
     for block in layout.blocks:
         if block.node not in tensors:
             raise TensorError(f"no values for node {block.node} of the commitment to {layout.name}")
@@ -201,8 +201,19 @@ def _message(layout: OracleLayout, code: Code, tensors: Mapping[int, np.ndarray]
             )
         padded = tuple(1 << axis_bits(size) for size in block.shape)
         place = tuple(message)[block.lane].reshape(-1)[block.offset : block.offset + (1 << block.bits)].reshape(padded)
-        place[tuple(slice(size) for size in block.shape)] = from_signed(values.astype(np.int64, copy=False))
+        place[tuple(slice(size) for size in block.shape)] = _residues(values)
     return message
+
+
+def _residues(values: np.ndarray) -> np.ndarray:
+    """Integers mod p; those of the narrow types in which a witness is kept need no reduction."""
+    if values.dtype.itemsize >= 8:
+        return from_signed(values.astype(np.int64, copy=False))
+    if values.dtype.kind == "u":
+        return values
+    wide = values.astype(np.int64)
+    wide += (wide >> 63) & P
+    return wide.view(np.uint64)
 
 
 def _node(level: bytes, position: int) -> bytes:
