@@ -32,16 +32,23 @@ def secrets(one: Recorded, case) -> dict[str, list[K]]:
     found = {f"plain {label}": values for label, values in one.plain.items()}
     pads = advice.pads
     masks = one.mask_numbers
-    found["pads"] = pads
-    found["pad row"] = advice.pad_row.to_list()
+    # Everybody knows two plaintexts: the sum of all fractions is zero, and the first half of the
+    # longest class's leaves are lookups, whose numerators are one.
+    plain = [cipher - pads[number] for cipher, number in zip(one.ciphers, one.pad_numbers, strict=True)]
+    known = {number for number, value in zip(one.pad_numbers, plain, strict=True) if value in (K.ZERO, K.ONE)}
+    assert len(known) == 2
+    found["pad row"] = [pad for number, pad in enumerate(advice.pad_row.to_list()) if number not in known]
     found["pad mask"] = advice.pad_mask.to_list()
-    found["mask row"] = advice.mask_row.to_list()
+    # Where no row has a tensor there is nothing to mask, and the combination is the mask.
+    rows = unmasked(one.sent["row combination"], advice.mask_row)
+    found["mask row"] = [mask for mask, row in zip(advice.mask_row.to_list(), rows, strict=True) if row]
+    assert len(found["mask row"]) > plan.code.mask_symbols
     found["masks of rows"] = advice.masks.reshape(-1).to_list()
     found["split masks"] = advice.message.reshape(-1)[plan.layout.oracle("advice").masks :][:2].to_list()
     found["factors"] = [
         masked - one.tau * pads[number] for masked, number in zip(one.sent["masked factors"], masks, strict=True)
     ]
-    found["combined rows"] = unmasked(one.sent["row combination"], advice.mask_row)
+    found["combined rows"] = rows
     found["combined pads"] = unmasked(one.sent["pad combination"], advice.pad_mask)
     for role in ("data", "before", "after"):
         oracle = getattr(case.commitments, role).oracle
@@ -92,43 +99,46 @@ def test_the_hook_finds_a_value_that_is_sent_in_clear(case):
     assert set(wire(one)) & set(one.plain["lookup partial sum"])
 
 
-def test_the_masked_value_and_the_split_are_not_those_without_masks(case, recorded, monkeypatch):
-    """`s` without its two masks, and `v` without the mask row, occur nowhere."""
+def test_the_masked_value_and_the_split_are_not_those_without_masks(case, monkeypatch):
+    """`s` without its two masks, the value that the sumcheck ends in, and what `v` adds to it, occur nowhere."""
     seen: dict[str, K] = {}
-    honest = prover_opening._send_combinations
+    send, batch = prover_opening._send_combinations, prover_opening.batch
 
     def watching(channel, plan, oracles, advice, reduced):
         columns = reduced.point[plan.layout.row_variables :]
-        seen["claim"] = reduced.weight * reduced.symbol
         seen["value"] = reduced.symbol
-        seen["row part"] = reduced.weight * inner(equality_weights(columns), advice.mask_row[: plan.code.message])
-        honest(channel, plan, oracles, advice, reduced)
+        seen["weighted value"] = reduced.weight * reduced.symbol
+        seen["masks of rows"] = reduced.weight * inner(equality_weights(columns), advice.mask_row[: plan.code.message])
+        send(channel, plan, oracles, advice, reduced)
 
-    split_sums = prover_opening.split_sums
-
-    def watching_split(real, imaginary, symbols):
-        masks = plan_masks(case, symbols)
-        kept = [(symbols.re[at], symbols.im[at]) for at in masks]
-        symbols.re[masks], symbols.im[masks] = 0, 0
-        seen["direct without masks"], seen["split without masks"] = split_sums(real, imaginary, symbols)
-        for at, (re, im) in zip(masks, kept, strict=True):
-            symbols.re[at], symbols.im[at] = re, im
-        return split_sums(real, imaginary, symbols)
+    def watching_batch(*arguments):
+        balance, weight = batch(*arguments)
+        seen["weight"] = weight
+        return balance, weight
 
     monkeypatch.setattr(prover_opening, "_send_combinations", watching)
-    monkeypatch.setattr(prover_opening, "split_sums", watching_split)
+    monkeypatch.setattr(prover_opening, "batch", watching_batch)
     one = record(case)
     verify(one.statement, one.proof)
-    assert len(seen) == 5
+    mu0, mu1 = one.advice.message.reshape(-1)[case.plan.layout.oracle("advice").masks :][:2].to_list()
+    (split,) = one.sent["opening split"]
+    of_masks = -K.I / 2 * (seen.pop("weight").conjugate() * (mu0 - K.I * mu1))
+    seen |= {"split without masks": split - of_masks, "masks of split": of_masks}
+    (masked_value,) = one.sent["opening mask"]
+    seen["masks of pads"] = masked_value - seen["masks of rows"]
+    assert len(seen) == 6
     assert not set(wire(one)) & set(seen.values())
-    assert seen["split without masks"] != one.sent["opening split"][0]
 
 
-def plan_masks(case, symbols: Ext) -> list[int]:
-    layout = case.plan.layout
-    advice = layout.oracle("advice")
-    first = (advice.first_row << layout.log_message) + advice.masks
-    return [first, first + 1]
+def test_the_split_is_its_masks_where_there_is_nothing_to_hide(case, monkeypatch):
+    """The formula of the test above: without claims on tensors, `s` is the part of the masks."""
+    weights = []
+    batch, committed = prover_opening.batch, prover_opening.committed_terms
+    monkeypatch.setattr(prover_opening, "batch", lambda *a: weights.append(batch(*a)) or weights[0])
+    monkeypatch.setattr(prover_opening, "committed_terms", lambda *a: committed(*a) and {})
+    one = record(case)
+    mu0, mu1 = one.advice.message.reshape(-1)[case.plan.layout.oracle("advice").masks :][:2].to_list()
+    assert one.sent["opening split"] == [-K.I / 2 * (weights[0][1].conjugate() * (mu0 - K.I * mu1))]
 
 
 def test_the_bytes_hold_no_secret_key_salt_or_tensor(case, recorded):
@@ -174,7 +184,7 @@ def again(case) -> list[Recorded]:
 
 
 def test_proofs_share_no_pads_masks_salts_or_messages(recorded, again, case):
-    one_time = ("pads", "pad row", "pad mask", "mask row", "masks of rows", "split masks")
+    one_time = ("pad row", "pad mask", "mask row", "masks of rows", "split masks")
     seen: dict[str, set] = {}
     for one in (recorded, *again):
         held = secrets(one, case)

@@ -194,7 +194,7 @@ def test_a_proof_cut_at_a_message_is_rejected(honest):
 
 
 def test_a_proof_cut_within_a_message_is_rejected(honest):
-    for message, position in sample(messages_of(honest), 1):
+    for message, position in sample(messages_of(honest), 1)[1::3]:
         error = rejection(honest.statement, honest.proof.data[:position])
         assert isinstance(error, ProofLengthError), message
 
@@ -216,14 +216,16 @@ def test_bytes_between_messages_are_rejected(honest):
 
 def test_a_message_left_out_is_rejected(honest):
     messages = messages_of(honest)
-    for message in [*messages[:300:6], *messages[300::400]]:
+    for message in [*messages[:300:9], *messages[300::800]]:
         rejection(honest.statement, honest.proof.data[: message.start] + honest.proof.data[message.end :])
 
 
 @pytest.mark.slow
 def test_every_boundary(honest):
-    for message in messages_of(honest):
-        data = honest.proof.data
+    """Cut, left out, repeated: every message, of columns and siblings every eleventh."""
+    data = honest.proof.data
+    every = [m for i, m in enumerate(messages_of(honest)) if m.section != "columns" or not i % 11]
+    for message in every:
         assert isinstance(rejection(honest.statement, data[: message.start]), ProofLengthError)
         rejection(honest.statement, data[: message.start] + data[message.end :])
         rejection(honest.statement, data[: message.end] + data[message.start :])
