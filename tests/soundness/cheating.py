@@ -308,7 +308,7 @@ def bent(what: str) -> Callable:
 
     "rows" and "pads" change one coefficient of a combination; "columns" changes the rows' one and
     then the opened symbols of the mask row; "far rows" adds a multiple of X^k - 1, which vanishes at
-    a quarter of all columns.
+    a quarter of all columns. "value" changes the masked value, as if zeta were known before.
     """
     honest = prover_opening._send_combinations
 
@@ -321,15 +321,19 @@ def bent(what: str) -> Callable:
             Ext.from_bytes(part)
             for part in (rest[: code.dimension * ELEMENT_BYTES], rest[code.dimension * ELEMENT_BYTES :])
         )
+        weights = equality_weights(reduced.point[plan.layout.row_variables :])
+        pad_weights, target = pad_form(reduced.claim, plan.pads)
+        held = reduced.weight * inner(weights, rows[: code.message]) + inner(pad_weights, pads[: plan.pads])
+        if what == "value":
+            mask = (held - channel.transcript.clone().challenge("opening combination") * target).to_bytes()
         channel.send_bytes("opening mask", mask)
         channel.work("opening combination", prover_opening.COMBINATION_GRINDING_BITS)
         zeta = channel.challenge("opening combination")
-        weights = equality_weights(reduced.point[plan.layout.row_variables :])
-        pad_weights, target = pad_form(reduced.claim, plan.pads)
-        missing = K.from_bytes(mask) + zeta * target
-        missing -= reduced.weight * inner(weights, rows[: code.message]) + inner(pad_weights, pads[: plan.pads])
+        missing = K.from_bytes(mask) + zeta * target - held
         row_list, pad_list = rows.to_list(), pads.to_list()
-        if what == "pads":
+        if what == "value":
+            pass
+        elif what == "pads":
             index = next(i for i, weight in enumerate(pad_weights.to_list()) if weight)
             pad_list[index] += missing / pad_weights[index].item()
         else:
