@@ -126,6 +126,9 @@ class PieceTree:
             return None
         if half < PIECE:
             return blocked.join_within(low, np.int64(half))
+        # Adding 0/1 changes nothing. Leaves are not kept, so that nobody else holds the piece.
+        if high is None and 2 * half == 1 << self._columns.depth:
+            return low
         return blocked.join_pieces(low or _padding(), high or _padding())
 
     def root(self) -> tuple[K, K]:
