@@ -12,8 +12,10 @@ from zkjax.fields.vectors import Ext
 from zkjax.statement.circuit import Circuit, CircuitError, Committed, Contract, Lookup, Node, Rows
 from zkjax.statement.claims import ClaimSet
 from zkjax.statement.plan import Plan
-from zkjax.statement.statement import Statement
+from zkjax.statement.proof import Proof
+from zkjax.statement.statement import Statement, StatementError
 from zkjax.statement.tables import Table
+from zkjax.verifier import verify
 
 BITS = Table("range", 0, 1, 0)
 ROOTS = (b"d" * 32, b"b" * 32, b"a" * 32)
@@ -76,3 +78,34 @@ def test_the_schedule_is_sorted_once_for_all_claims(monkeypatch):
                 expected[schedule[t, b]] += steps[t].item() * batch[b].item()
         assert weights == expected
     assert len(sorts) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule": [[0]]},
+        {"schedule": None},
+        {"schedule": np.ma.masked_array([[7]], mask=[[True]])},
+        {"schedule": np.zeros((1, 1))},
+        {"schedule": np.zeros((1, 1), object)},
+        {"schedule": np.zeros((1, 1), bool)},
+        {"schedule": np.zeros((1, 1, 1), np.int64)},
+        {"roots": ROOTS[:2]},
+        {"roots": (*ROOTS, ROOTS[0])},
+        {"roots": ("d" * 32, *ROOTS[1:])},
+        {"roots": (ROOTS[0][:31], *ROOTS[1:])},
+        {"openings": 0},
+        {"openings": 1.0},
+        {"openings": True},
+        {"openings": 1 << 40},
+        {"log_message": 10},
+        {"log_message": 60},
+        {"log_message": -1},
+    ],
+    ids=str,
+)
+def test_a_statement_of_other_types_is_refused(changes):
+    """Made by hand, not decoded: still a typed rejection."""
+    fields = {"circuit": powers(1), "schedule": np.zeros((1, 1), np.int64), "openings": 1, "roots": ROOTS}
+    with pytest.raises(StatementError):
+        verify(Statement(**{**fields, **changes}), Proof(bytes(1 << 20)))

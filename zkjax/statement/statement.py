@@ -150,6 +150,8 @@ class Statement:
         """Raise unless circuit, schedule and code are legal. Soundness: ranges are checked by `verify`."""
         self.circuit.check()
         self.plan.check_work()
+        if type(self.schedule) is not np.ndarray:  # a masked array would hide rows from the checks below
+            raise StatementError("schedule of another type", expected=np.ndarray, got=type(self.schedule))
         if self.schedule.shape != (self.circuit.steps, self.circuit.batch):
             raise StatementError(
                 "schedule of another shape", expected=(self.circuit.steps, self.circuit.batch), got=self.schedule.shape
@@ -162,6 +164,8 @@ class Statement:
                 expected=f"0..{self.circuit.rows - 1}",
                 got=f"{self.schedule.min()}..{self.schedule.max()}",
             )
+        if len(self.roots) != len(OBJECTS) or any(type(root) is not bytes for root in self.roots):
+            raise StatementError("not one root for each commitment", expected=f"{len(OBJECTS)} byte strings")
         if any(len(root) != DIGEST_BYTES for root in self.roots):
             raise StatementError("a root has another length", expected=DIGEST_BYTES)
         if not self.plan.code.is_legal():
