@@ -52,6 +52,7 @@ from zkjax.witness.execute import Values, Witness
 from zkjax.witness.multiplicities import row_numbers
 
 Edit = Callable[[int, list[K]], list[K]]
+Strategy = Callable[["CheatingChannel", str, list[K]], list[K]]
 Advice = Callable[[Plan, Tensors], AdviceOracle]
 
 ROLES = ("data", "before", "after")
@@ -137,6 +138,7 @@ class CheatingChannel(ProverChannel):
         super().__init__(transcript, pads)
         self.cheat = cheat
         self.counts: dict[str, int] = {}
+        self.drawn: dict[str, K] = {}
         self.round_challenges: list[K] = []
 
     def _occurrence(self, label: str) -> int:
@@ -144,7 +146,9 @@ class CheatingChannel(ProverChannel):
         return self.counts[label]
 
     def send_hidden(self, label: str, values: Any) -> list[Hidden]:
+        self.cheat.unrepaired = list(values)
         values = self.cheat.repaired(self, label, list(values))
+        values = self.cheat.strategy(self, label, values)
         edit = self.cheat.edits.get(label)
         if edit:
             values = edit(self._occurrence(label), values)
@@ -156,6 +160,7 @@ class CheatingChannel(ProverChannel):
         return [Hidden.ciphertext(cipher, number) for cipher, number in zip(ciphers, numbers, strict=True)]
 
     def send_public(self, label: str, values: Any) -> None:
+        values = self.cheat.strategy(self, label, list(values))
         edit = self.cheat.edits.get(label)
         super().send_public(label, edit(self._occurrence(label), list(values)) if edit else values)
 
@@ -163,7 +168,7 @@ class CheatingChannel(ProverChannel):
         super().work(label, 0 if self.cheat.hurried and bits >= OPENING_GRINDING_BITS else bits)
 
     def challenge(self, label: str) -> K:
-        drawn = super().challenge(label)
+        drawn = self.drawn[label] = super().challenge(label)
         if label == "phase round":
             self.round_challenges.append(drawn)
         return drawn
@@ -182,11 +187,16 @@ class _RecordingClaims(ClaimSet):
 
 @dataclass
 class Cheat:
-    """What the prover does besides its lies: edits, repairs, and what it needs to know for them."""
+    """What the prover does besides its lies, and what it needs to know for it.
+
+    Of a message, `repairs` make what relations ask for, `strategy` is given that, then `edits`.
+    """
 
     edits: dict[str, Edit] = field(default_factory=dict)
     repairs: frozenset[str] = frozenset()
     hurried: bool = False
+    strategy: Strategy = lambda channel, label, values: values
+    unrepaired: list[K] = field(default_factory=list)
     nodes: dict[int, np.ndarray] = field(default_factory=dict)
     plan: Plan | None = None
     sent: list[tuple[str, list[K]]] = field(default_factory=list)
@@ -303,12 +313,13 @@ def total(claims: ClaimSet, nodes: Mapping[int, np.ndarray]) -> K:
 # The opening's last answers
 
 
-def bent(what: str) -> Callable:
+def bent(what: str | list[K]) -> Callable:
     """`_send_combinations` that changes an answer until the final linear claim holds.
 
     "rows" and "pads" change one coefficient of a combination; "columns" changes the rows' one and
     then the opened symbols of the mask row; "far rows" adds a multiple of X^k - 1, which vanishes at
-    a quarter of all columns. "value" changes the masked value, as if zeta were known before.
+    a quarter of all columns. "value" changes the masked value, as if zeta were known before. A list
+    holds the coefficients of a polynomial of which a multiple is added.
     """
     honest = prover_opening._send_combinations
 
@@ -331,7 +342,11 @@ def bent(what: str) -> Callable:
         zeta = channel.challenge("opening combination")
         missing = K.from_bytes(mask) + zeta * target - held
         row_list, pad_list = rows.to_list(), pads.to_list()
-        if what == "value":
+        if isinstance(what, list):
+            error = Ext.from_list([*what, *[K.ZERO] * (code.dimension - len(what))])
+            scale = missing / (reduced.weight * inner(weights, error[: code.message]))
+            row_list = [a + scale * b for a, b in zip(row_list, error.to_list(), strict=True)]
+        elif what == "value":
             pass
         elif what == "pads":
             index = next(i for i, weight in enumerate(pad_weights.to_list()) if weight)
@@ -400,8 +415,9 @@ def forge(
     commitments: Commitments | None = None,
     edits: Mapping[str, Edit] | None = None,
     repairs: Iterable[str] = (),
-    bend: str = "",
+    bend: str | list[K] = "",
     hurried: bool | None = None,
+    strategy: Strategy | None = None,
 ) -> Forgery:
     """Prove with lies; without any, an honest proof.
 
@@ -424,7 +440,9 @@ def forge(
         changed = [r for r in ROLES if any((committed[n] != case.values[n]).any() for n in case.circuit.committed(r))]
         fresh = commit(plan, committed) if changed or plan.code != case.plan.code else case.commitments
         commitments = Commitments(*(getattr(fresh if r in changed else case.commitments, r) for r in ROLES))
-    cheat = Cheat(dict(edits or {}), frozenset(repairs), hurried, dict(enumerate(truth)), plan)
+    cheat = Cheat(dict(edits or {}), frozenset(repairs), hurried, nodes=dict(enumerate(truth)), plan=plan)
+    if strategy:
+        cheat.strategy = strategy
     made: dict[str, Any] = {}
 
     def commit_lies(plan: Plan, tensors: Tensors) -> AdviceOracle:

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from tests.soundness.block import Case, named
-from tests.soundness.cheating import Forgery, by_the_circuit, forge, is_legal
-from zkjax.fields.mersenne61 import K, to_signed
+from tests.soundness.cheating import CheatingChannel, Forgery, Strategy, by_the_circuit, forge, is_legal
+from zkjax.fields.mersenne61 import K, evaluation_point, to_signed
 from zkjax.prover import opening as prover_opening
 from zkjax.prover import products as prover_products
 from zkjax.prover import prove as course
+from zkjax.prover.commit import AdviceOracle, commit_advice
+from zkjax.prover.randomness import Randomness
 from zkjax.statement.layout import tensor_bits
 from zkjax.statement.plan import Plan
 from zkjax.transcript.channel import ProverChannel
 from zkjax.transcript.sponge import Transcript
-from zkjax.verifier.opening import ConsistencyError
+from zkjax.verifier.opening import ConsistencyError, ProximityError
 
 # The order
 
@@ -258,6 +261,243 @@ def test_the_split_after_the_conjugate_sum(case):
             return forge(case, committed=lie(case), hurried=False)
 
     needs_to_come_later(forged, "opening split")
+
+
+def running(channel: CheatingChannel) -> tuple[K, K]:
+    """The sum of the roots sent so far."""
+    return channel.cheat._running(channel.cheat._last("lookup root"))
+
+
+def sent(channel: CheatingChannel, label: str) -> int:
+    """How many messages of this label are sent already."""
+    return channel.cheat._last(label)
+
+
+def solved(a: K, b: K, c: K, d: K, e: K, f: K) -> tuple[K, K]:
+    """x and y with a x + b y = e and c x + d y = f."""
+    determinant = a * d - b * c
+    return (e * d - b * f) / determinant, (a * f - e * c) / determinant
+
+
+def wins_early(case: Case, strategy: Strategy, label: str, repairs=(), advice=commit_advice) -> None:
+    needs_to_come_later(
+        lambda: forge(case, committed=lie(case), strategy=strategy, repairs=repairs, advice=advice, hurried=False),
+        label,
+    )
+
+
+def test_the_batching_of_a_layer_after_its_fractions(case):
+    """Wrong roots whose batched claim is the true one; their sum vanishes."""
+    ratio = 1 / known_value("lookup layer")  # the last weights are of p and q of the second class
+
+    def strategy(channel: CheatingChannel, label: str, values: list[K]) -> list[K]:
+        if label == "lookup root" and sent(channel, label) == 1:
+            (p, q), (next_p, next_q) = running(channel), values
+            x = -(p * next_q + next_p * q) / (q - p * ratio)
+            return [next_p + x, next_q - x * ratio]
+        if label == "lookup partial sum":
+            return list(running(channel))
+        if label == "lookup inverse":
+            return [running(channel)[1].inverse()]
+        return values
+
+    wins_early(case, strategy, "lookup layer")
+
+
+def test_the_joining_of_halves_after_the_children(case):
+    """Wrong children of the second root that are right where they are joined."""
+    half = known_value("lookup half")
+
+    def strategy(channel: CheatingChannel, label: str, values: list[K]) -> list[K]:
+        if label == "lookup children" and sent(channel, label) == 1:
+            p0, p1, q0, q1 = channel.cheat.unrepaired
+            change, other = solved(q1, q0, 1 - half, half, (values[0] - p0) * q1, K.ZERO)
+            return [p0 + change, p1 + other, q0, q1]
+        return channel.cheat.unrepaired if label == "lookup children" else values
+
+    wins_early(case, strategy, "lookup half", ["root", "children"])
+
+
+def test_the_rounds_of_a_layer_after_their_polynomials(case):
+    """A false claim on the second layer that its only round turns into a true one."""
+    drawn = known_value("lookup round")
+    state: dict = {}
+
+    def strategy(channel: CheatingChannel, label: str, values: list[K]) -> list[K]:
+        if label == "lookup children" and sent(channel, label) == 1:
+            state["error"] = values[0] - channel.cheat.unrepaired[0]
+            return values
+        if label == "lookup round" and sent(channel, label) == 0:
+            half = channel.drawn["lookup half"]
+            weight, _ = channel.cheat.weights[1]
+            error = weight * state["error"] * (1 - half)
+            return [values[0] + error / (half - drawn), values[1]]
+        return channel.cheat.unrepaired if label == "lookup children" else values
+
+    wins_early(case, strategy, "lookup round", ["root", "children"])
+
+
+def test_the_batching_of_leaf_claims_after_the_leaves(case):
+    """Wrong claims on the numerators and denominators of the class that ends first; they cancel each other."""
+    ratio = 1 / known_value("lookup claims")
+    first, second = (cls.depth for cls in case.plan.classes)
+    assert second < first
+
+    def strategy(channel: CheatingChannel, label: str, values: list[K]) -> list[K]:
+        if label == "lookup children" and sent(channel, label) == 2 * second - 1:
+            w_p, w_q = channel.cheat.weights[1]
+            p0, p1, q0, q1 = channel.cheat.unrepaired
+            missing = w_p * (values[0] - p0) * q1
+            # A claim on q enters the balance with the other sign.
+            x = missing / (w_p * (q1 + p1 * ratio) + w_q * q1 * ratio)
+            return [p0 + x, p1, q0 + x * ratio, q1]
+        return values
+
+    wins_early(case, strategy, "lookup claims", ["root", "children"])
+
+
+def test_the_rounds_of_a_phase_after_their_polynomials(case):
+    """A false total that the first round turns into the true claim."""
+    drawn = known_value("phase round")
+    state: dict = {}
+
+    def strategy(channel: CheatingChannel, label: str, values: list[K]) -> list[K]:
+        if label == "phase total":
+            state["error"] = values[0] - channel.cheat.unrepaired[0]
+        if label == "phase round" and sent(channel, label) == 0:
+            return [values[0] - state["error"] / 2 / (drawn - K(1) / 2), values[1]]
+        return values
+
+    wins_early(case, strategy, "phase round", ["root", "children", "total"])
+
+
+def test_the_batching_of_factor_claims_after_the_factors(case):
+    """Two wrong factors of a phase whose relation holds and whose claims cancel each other.
+
+    The first is sent before the second is known: a rehearsal with the same randomness tells.
+    """
+    batching = known_value("phase claims")
+    key = Randomness().key
+    rehearsed: dict = {}
+
+    def advice(plan: Plan, tensors) -> AdviceOracle:
+        return commit_advice(plan, tensors, Randomness(key))
+
+    def strategy(channel: CheatingChannel, label: str, values: list[K]) -> list[K]:
+        if label != "phase factors" or sent(channel, label) > 2:
+            return values
+        number = sent(channel, label)
+        if number == 0:
+            point, instances = channel.round_challenges, channel.cheat.instances
+            scales = [instance.weight * instance.extension(point) ** 2 for instance in instances]
+            factors = rehearsed["factors"]
+            made = sum((w * f * g for w, (f, g) in zip(scales, factors, strict=True)), K.ZERO)
+            missing = channel.plaintext(channel.cheat.claim) - made
+            rehearsed["changes"] = solved(
+                scales[0] * factors[0][1], scales[1] * factors[1][1], batching, batching**3, missing, K.ZERO
+            )
+        f, g = channel.cheat.unrepaired
+        return [f + (rehearsed["changes"][number] if number < 2 else K.ZERO), g]
+
+    repairs = ["root", "children", "total"]
+
+    def forged() -> Forgery:
+        options = {"committed": lie(case), "repairs": repairs, "advice": advice, "hurried": False}
+        first = forge(case, **options)
+        rehearsed["factors"] = [values for label, values in first.cheat.sent if label == "phase factors"][:3]
+        return forge(case, **options, strategy=strategy)
+
+    needs_to_come_later(forged, "phase claims")
+
+
+def test_the_batching_of_products_after_their_factors(case):
+    """A sum whose numerator is said to vanish, and a denominator whose error cancels that."""
+    eta = known_value("product batching")
+
+    def strategy(channel: CheatingChannel, label: str, values: list[K]) -> list[K]:
+        if label == "lookup partial sum":
+            p, q = values
+            return [K.ZERO, q + p / eta]
+        if label == "lookup inverse":
+            p, q = running(channel)
+            return [(q + p / eta).inverse()]
+        return values
+
+    wins_early(case, strategy, "product batching")
+
+
+def test_the_batching_of_zeros_after_the_masked_factors(case):
+    """Two masked factors whose errors cancel in the products, and cancel the sum of fractions among the zeros."""
+    gamma = known_value("opening batching")
+
+    def strategy(channel: CheatingChannel, label: str, values: list[K]) -> list[K]:
+        if label == "masked factors":
+            p, _ = running(channel)
+            # The first two products are of one relation and have weight one: the sum of the two roots.
+            x, y = solved(values[1], values[3], gamma**2, gamma**4, K.ZERO, gamma * p)
+            values[0] += x
+            values[2] += y
+        return values
+
+    wins_early(case, strategy, "opening batching")
+
+
+def test_the_rounds_of_the_opening_after_their_polynomials(case):
+    drawn = known_value("opening round")
+    state: dict = {}
+    original = prover_opening._Rounds.__init__
+
+    def watching(self, channel, value, claim):
+        original(self, channel, value, claim)
+        state.setdefault("error", channel.plaintext(claim) - value)
+
+    def strategy(channel: CheatingChannel, label: str, values: list[K]) -> list[K]:
+        if label == "opening round" and sent(channel, label) == 0:
+            return [values[0] - state["error"] / 2 / (drawn - K(1) / 2), values[1]]
+        return values
+
+    def forged() -> Forgery:
+        state.clear()
+        with patch.object(prover_opening._Rounds, "__init__", watching):
+            return forge(case, committed=lie(case), strategy=strategy, hurried=False)
+
+    needs_to_come_later(forged, "opening round")
+
+
+def test_the_positions_after_the_combinations(case):
+    """With the positions known, a wrong combination agrees at all of them."""
+    plan = case.plan
+    positions = list(range(3, 3 + plan.code.queries))
+    indices = Transcript.indices
+
+    def known_positions(self, label, count, bound_log2):
+        indices(self, label, count, bound_log2)
+        return positions[:count]
+
+    vanishing = [K.ONE]
+    for position in positions:
+        point = evaluation_point(position, plan.code.log_length)
+        shifted, same = [K.ZERO, *vanishing], [*vanishing, K.ZERO]
+        vanishing = [a - point * b for a, b in zip(shifted, same, strict=True)]
+    forged = forge(case, committed=lie(case), bend=vanishing)
+    with pytest.raises(ProximityError):
+        forged.verify()
+    with patch.object(Transcript, "indices", known_positions):
+        forge(case, committed=lie(case), bend=vanishing).verify()
+
+
+DRAWN_WITHOUT_A_STRATEGY = {
+    # A tensor of range-checked integers would have to vanish at the point: lattices, not algebra.
+    "zero point",
+    "zero batching",
+}
+
+
+def test_every_challenge_has_a_strategy(case):
+    drawn = {label for kind, label, _ in expected_census(case.plan) if kind == "draw"}
+    source = Path(__file__).read_text()
+    tested = {label for label in drawn if source.count(f'"{label}"') > 1} | {"opening columns"}
+    assert drawn - tested <= DRAWN_WITHOUT_A_STRATEGY
 
 
 def test_the_combination_after_the_masked_value(case):
