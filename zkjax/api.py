@@ -11,6 +11,7 @@ the next block starts from the weights that the first one ended in.
 
 from __future__ import annotations
 
+from zkjax.errors import UserError
 from zkjax.files.ledger import Ledger
 from zkjax.program import Program, compile
 from zkjax.prover.checkpoint import Checkpoint, OtherCommitment
@@ -20,6 +21,8 @@ from zkjax.statement.plan import Plan
 from zkjax.statement.proof import Proof
 from zkjax.statement.statement import Statement
 from zkjax.witness.run import Run
+
+ROLES = ("data", "before", "after")
 
 __all__ = ["Checkpoint", "Commitments", "Program", "Run", "commit", "compile", "prove"]
 
@@ -42,8 +45,8 @@ def commit(
     reused = [checkpoint for checkpoint in (data, before) if checkpoint is not None]
     plan = _plan(run, reused[0]) if reused else Plan(run.lowered.circuit, openings)
     made = {}
-    for role, known in (("data", data), ("before", before), ("after", None)):
-        tensors = {node: run.witness.values[node] for node in run.lowered.circuit.committed(role)}
+    for role, known in zip(ROLES, (data, before, None), strict=True):
+        tensors = _tensors(run, role)
         made[role] = _same(plan, role, known, tensors) if known else Checkpoint.commit(plan, role, tensors)
     return Commitments(**made)
 
@@ -63,12 +66,19 @@ def prove(
     used up, in the `ledger` where one is given (on disk before this returns), else in memory.
     `progress` is called with the name of each stage as it begins.
 
-    Raises OpeningsUsedUp if a commitment has been opened as often as its hiding covers.
+    Raises OtherCommitment if `commitments` are to another run, OpeningsUsedUp if one has been opened
+    as often as its hiding covers.
     """
+    if not isinstance(run, Run):
+        raise UserError(f"prove takes a Run, what program.run returns, not a {type(run).__name__}")
     progress("Commitment")
     if commitments is None:
         commitments = commit(run)
-    plan = _plan(run, commitments.data)
+        plan = _plan(run, commitments.data)
+    else:
+        plan = _plan(run, commitments.data)
+        for role in ROLES:
+            _same(plan, role, getattr(commitments, role), _tensors(run, role))
     for checkpoint in {id(c): c for c in (commitments.data, commitments.before, commitments.after)}.values():
         checkpoint.reserve(ledger)
     return prove_block(run.lowered, run.witness, commitments, plan, progress)
@@ -84,6 +94,10 @@ def _plan(run: Run, committed: Checkpoint) -> Plan:
             "commit to it again for this circuit"
         )
     return plan
+
+
+def _tensors(run: Run, role: str) -> dict:
+    return {node: run.witness.values[node] for node in run.lowered.circuit.committed(role)}
 
 
 def _same(plan: Plan, role: str, known: Checkpoint, tensors: dict) -> Checkpoint:

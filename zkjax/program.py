@@ -34,7 +34,7 @@ from zkjax.fixedpoint.formats import (
     quantized_state,
 )
 from zkjax.frontend import Reading, read_step
-from zkjax.frontend.roles import Tree
+from zkjax.frontend.roles import Tree, difference
 from zkjax.frontend.trace import run
 from zkjax.frontend.values import MASK_NOTE, TIE_NOTE
 from zkjax.statement.circuit import Circuit
@@ -82,6 +82,12 @@ def compile(
     for name in step.state:
         check_finite(f"state leaf {name!r}", np.asarray(before[name], np.float64))
     seen = [*leaves, _data(reading, dataset, "data set")] if dataset is not None else leaves
+    for number, tree in enumerate(seen):
+        what = (
+            "data set" if number == len(leaves) else "batch" if calibration is None else f"calibration batch {number}"
+        )
+        for name in step.data:
+            check_finite(f"{what}: leaf {name!r}", np.asarray(tree[name], np.float64))
     data = {
         name: data_format(name, step.nodes[index].shape[1:], [each[name] for each in seen])
         for name, index in step.data.items()
@@ -215,6 +221,11 @@ def _check_translation(reading: Reading, state: Any, batch: Any, ours: Mapping[s
     before = _leaves(reading.state, state, "state")
     names = [leaf.name for leaf in reading.state.leaves if leaf.is_float]
     for name, expected in zip(names, theirs, strict=True):
+        if not np.isfinite(expected).all():
+            raise UserError(
+                f"the training step itself, in floating point, makes state leaf {name!r} NaN or infinite on the first "
+                "batch: scale the data to about one, or lower the learning rate"
+            )
         change = np.abs(np.asarray(expected, np.float64) - before[name]).max()
         error = np.abs(np.asarray(expected, np.float64) - ours[name]).max()
         size = np.abs(before[name]).max()
@@ -241,9 +252,7 @@ def _leaves(tree: Tree, value: Any, what: str, *, same_rows: bool = False) -> di
     """
     leaves, structure = jax.tree_util.tree_flatten(value)
     if len(leaves) != len(tree.leaves) or (what != "state" and structure != tree.structure):
-        raise UserError(
-            f"the {what} has another structure than at compile time: {structure} instead of {tree.structure}"
-        )
+        raise UserError(f"the {what} has another structure than at compile time: it {difference(tree, value)}")
     found = {}
     for leaf, given in zip(tree.leaves, leaves, strict=True):
         shape = tuple(np.shape(given))

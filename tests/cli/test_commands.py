@@ -56,6 +56,16 @@ def test_verify_a_folder_that_is_not_there(zkjax):
     assert "nowhere: there is no such folder" in result.stderr
 
 
+def test_a_file_is_no_folder_and_a_folder_no_file(zkjax, tmp_path):
+    (tmp_path / "proof.zkjax").write_bytes(b"")
+    result = zkjax("verify", "proof.zkjax")
+    assert result.returncode == 2
+    assert "is a file, expected the folder of a run" in result.stderr
+    result = zkjax("inspect", ".")
+    assert result.returncode == 1
+    assert "is a folder, not a plain file" in result.stderr
+
+
 def test_verify_a_foreign_file(zkjax, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "statement.zkjax").write_bytes(b"PK\x03\x04" + bytes(100))

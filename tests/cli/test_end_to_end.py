@@ -123,6 +123,30 @@ def test_inspect(zkjax, first):
     assert zkjax.json("inspect", "first/secret/after.zkjax")["secret"] is True
 
 
+def test_the_statement_in_full(zkjax, first):
+    shown = zkjax("inspect", "first/statement.zkjax", "--circuit", module="zkjax.cli.without_jax").stdout
+    assert shown.count("committed advice") > 3
+    assert shown.count("rows of step") == 2
+    assert first["remarks"][0] in shown[shown.index("Remarks of the prover, which are not checked:") :]
+    result = zkjax("inspect", "first/proof.zkjax", "--circuit")
+    assert result.returncode == 2
+    assert "only a statement has a circuit" in result.stderr
+
+
+def test_the_openings_that_are_left(zkjax, first, second):
+    openings = zkjax.json("inspect", "second/secret/openings.ledger")["openings"]
+    assert openings[first["data"]] == {"used": 2, "budget": 8}
+    assert openings[second["weights_after"]] == {"used": 1, "budget": 8}
+    assert f"{first['data']}: 2 of 8" in zkjax("inspect", "second/secret/openings.ledger").stdout
+
+
+def test_people_see_what_was_proved_and_of_what(zkjax, first):
+    shown = zkjax("verify", "first").stdout
+    for digest in ("circuit_digest", "data", "weights_before", "weights_after"):
+        assert f" {first[digest]} " in shown
+    assert "which are not checked:\n  " + "\n  ".join(first["remarks"]) in shown
+
+
 @pytest.mark.parametrize("place", [60, 2000, -5000, -1])
 def test_a_changed_proof_is_rejected(zkjax, published, place):
     payload = bytearray(RunFolder(published).read_proof(max_payload=1 << 30).payload)
@@ -149,7 +173,8 @@ def test_a_proof_of_another_statement_is_rejected(zkjax, published, second):
     shutil.copy(zkjax.folder / "second" / "statement.zkjax", published)
     result = zkjax("verify", published)
     assert result.returncode == 1
-    assert "rejected" in result.stderr
+    assert "rejected: " in result.stderr
+    assert "the proof is of another statement, or was changed" in result.stderr
 
 
 def test_a_statement_that_is_no_statement(zkjax, published):
@@ -165,6 +190,7 @@ def test_a_statement_that_is_no_statement(zkjax, published):
         (("    model = Network()", "    x[3, 2] = np.nan\n    model = Network()"), "dataset['x'][3, 2] is nan"),
         (("nn.relu(", "nn.gelu("), "line 13"),
         (("(20, 4)) / 16", "(3, 4)) / 16"), "has 3, dataset['y'] has 20"),
+        (('batch["x"])', 'batch["x"][:, :2])'), "the training step fails on this state and batch"),
     ],
 )
 def test_what_cannot_be_proved_leaves_nothing(zkjax, tmp_path, change, message):

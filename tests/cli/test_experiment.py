@@ -79,7 +79,7 @@ def test_neighbours_can_be_imported(write):
         (("return (lambda state, batch: state), 1.0, dataset, ", "return "), "returned a ndarray, expected"),
         (("np.zeros(5)}", "np.zeros(6)}"), r"differ in their rows: dataset\['x'\] has 5, dataset\['y'\] has 6"),
         (("np.zeros(5)}", "np.array([0, 0, np.inf, 0, 0])}"), r"dataset\['y'\]\[2\] is inf"),
-        (("np.zeros(5)}", "3.0}"), r"dataset\['y'\] is a number"),
+        (("np.zeros(5)}", "3.0}"), r"dataset\['y'\] is a single float"),
         (('{"x": np.zeros((5, 2)), "y": np.zeros(5)}', "{}"), "holds no arrays"),
         (("[4, 0]", "[4, 5]"), r"schedule\[2, 1\] is 5, but dataset has 5 rows"),
         (("[4, 0]", "[-1, 0]"), r"schedule\[2, 0\] is -1"),
@@ -120,6 +120,11 @@ def test_missing_and_misnamed(tmp_path, write):
         load_experiment(tmp_path / "none.py")
     with pytest.raises(BadExperiment, match="not a Python file"):
         load_experiment(write(GOOD, "experiment.txt"))
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(BadExperiment, match="is a folder, not a Python file"):
+        load_experiment(tmp_path)
 
 
 def test_the_bundled_experiment(root):

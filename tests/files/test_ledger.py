@@ -32,6 +32,17 @@ def test_counts_up_to_the_budget(ledger):
     assert Ledger(ledger.path).used(DATA) == 3
 
 
+def test_tells_what_it_counted_and_what_it_is(ledger, tmp_path):
+    assert not ledger.is_one()
+    ledger.reserve(WEIGHTS, 1)
+    ledger.reserve(DATA, 3)
+    assert ledger.is_one()
+    assert ledger.counts() == {WEIGHTS: (1, 1), DATA: (1, 3)}
+    (tmp_path / "other").write_bytes(b"PK")
+    assert not Ledger(tmp_path / "other").is_one()
+    assert not Ledger(tmp_path).is_one()
+
+
 def test_is_private(ledger):
     ledger.reserve(DATA, 3)
     assert ledger.path.stat().st_mode & 0o777 == 0o600

@@ -176,6 +176,8 @@ def test_a_chain_over_two_file_systems_is_refused(tmp_path, monkeypatch):
 
 def test_a_path_that_is_a_file(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CannotWrite):
+    with pytest.raises(CannotWrite, match="is a file, expected a folder"):
         with RunFolder(tmp_path / "file").writing():
             pass
+    with pytest.raises(MissingFile, match="is a file, expected the folder of a run"):
+        RunFolder(tmp_path / "file").read_proof(max_payload=100)

@@ -64,7 +64,8 @@ def test_data_sets_have_any_number_of_rows(program):
 @pytest.mark.parametrize(
     ("change", "saying"),
     [
-        (lambda d: {"image": d["image"]}, "data set has another structure"),
+        (lambda d: {"image": d["image"]}, "data set has another structure.*it lacks 'label'"),
+        (lambda d: d | dict.fromkeys("abcd", d["label"]), "it has besides 'a', 'b', 'c' and 1 more"),
         (lambda d: d | {"image": d["image"][:, :4]}, r"'image' has shape \(9, 4\), not \('rows', 5\)"),
         (lambda d: d | {"image": d["image"][:8]}, r"differ in their number of rows \(image: 8, label: 9\)"),
         (lambda d: {name: leaf[:3] for name, leaf in d.items()}, "has 3 rows, fewer than the 4 of one batch"),
@@ -87,7 +88,7 @@ def test_states_that_do_not_fit(program, state):
     for value, saying in ((np.nan, "holds nan"), (np.inf, "holds inf"), (9.0, "holds 9.0")):
         with pytest.raises(UserError, match=rf"state leaf 'params/Dense_0/kernel' {saying} at index \[2, 1\]"):
             program.quantize_state(changed(value))
-    with pytest.raises(UserError, match="another structure"):
+    with pytest.raises(UserError, match=r"another structure.*it lacks 'step', .* and has besides 'Dense_0/bias', "):
         program.quantize_state(state.params)
 
 
@@ -95,12 +96,23 @@ def test_states_and_calibration_are_checked_at_compile_time(state, batch):
     bad = state.replace(params=jax.tree.map(lambda leaf: leaf * jnp.nan, state.params))
     with pytest.raises(UserError, match="state leaf 'params/Dense_0/bias' holds nan"):
         compile(step_with(), bad, batch, steps=2)
-    with pytest.raises(UserError, match="batch leaf 'image' holds inf"):
+    with pytest.raises(UserError, match="batch: leaf 'image' holds inf"):
         compile(step_with(), state, batch | {"image": batch["image"] + np.float32(np.inf)}, steps=2)
     with pytest.raises(UserError, match=r"calibration batch leaf 'image' has shape \(3, 5\), not \(4, 5\)"):
         compile(step_with(), state, batch, steps=2, calibration=[batch_of(3)])
+    hole = batch_of(9)
+    hole["image"][7, 2] = np.nan
+    with pytest.raises(UserError, match=r"data set: leaf 'image' holds nan at index \[7, 2\]"):
+        compile(step_with(), state, batch, steps=2, dataset=hole)
     with pytest.raises(UserError, match="calibration holds no batch"):
         compile(step_with(), state, batch, steps=2, calibration=[])
+
+
+def test_a_step_that_overflows_in_floats_is_no_wrong_translation(state, batch):
+    with pytest.raises(
+        UserError, match=r"itself, in floating point, makes state leaf 'params/Dense_0/.*NaN or infinite"
+    ):
+        compile(step_with(), state, batch | {"image": batch["image"] * np.float32(1e30)}, steps=2)
 
 
 @pytest.mark.parametrize("options", [{"steps": 0}, {"steps": 1.5}, {"steps": True}, {"steps": 2, "bits": 4}])

@@ -55,7 +55,7 @@ def test_a_mean_over_three_classes_is_folded_with_the_rate():
     form = program.plan.weights["params/Dense_1/kernel"]
     assert abs(form.effective_rate / Fraction(1, 8) - 1) < RELATIVE
     assert form.applied.denominator & (form.applied.denominator - 1) == 0
-    assert "with the constants of the loss exactly" in str(program)
+    assert "times the constants of the loss" in str(program)
 
 
 def test_leaves_with_rates_of_their_own_get_short_multipliers():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -184,7 +186,11 @@ def test_operations(loss_of, saying):
 @pytest.mark.parametrize(
     ("train_step", "state", "batch", "saying"),
     [
-        (lambda s, b: (1, s), {"w": WEIGHTS}, batch_of(), "must return the new state"),
+        (lambda s, b: (1, s), {"w": WEIGHTS}, batch_of(), "must return.* of 2 with the state at place 1"),
+        (lambda s, b: {"v": s["w"]}, {"w": WEIGHTS}, batch_of(), "must return.*lacks 'w' and has besides 'v'"),
+        (lambda s, b: list(s), (WEIGHTS,), batch_of(), "must return.*the same leaves in other containers"),
+        (None, {"w": WEIGHTS}, batch_of(), "train_step is a NoneType, not a function"),
+        (linear_step(squared), {"w": WEIGHTS}, batch_of() | {"n": np.array(list("abcd"))}, "'n' holds values of"),
         (lambda s, b: {"w": s["w"][:2]}, {"w": WEIGHTS}, batch_of(), "changes the shape of state leaf 'w'"),
         (lambda s, b: s, {"w": WEIGHTS}, batch_of(), "no leaf of the batch influences"),
         (lambda s, b: s, {"i": 3}, batch_of(), "no floating-point leaf"),
@@ -202,3 +208,14 @@ def test_operations(loss_of, saying):
 def test_pytrees_that_no_training_step_has(train_step, state, batch, saying):
     with pytest.raises(UserError, match=saying):
         read_step(train_step, state, batch)
+
+
+def test_a_step_that_fails_is_the_users_error_with_its_line():
+    def loss_of(weights, batch):
+        return squared(weights, {**batch, "image": batch["image"][:, :2]})
+
+    with pytest.raises(UserError, match="fails on this state and batch: TypeError: dot_general requires") as caught:
+        read_step(linear_step(loss_of), {"w": WEIGHTS}, batch_of())
+    assert "at tests/frontend/test_refusals.py:" in str(caught.value).replace(f"{Path(__file__).parents[2]}/", "")
+    assert str(caught.value).endswith("(squared)")
+    assert isinstance(caught.value.__cause__, TypeError)

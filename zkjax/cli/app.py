@@ -82,10 +82,14 @@ def verify_command(
 @app.command("inspect")
 def inspect_command(
     file: Annotated[Path, typer.Argument(help="A file of a run folder.", metavar="FILE")],
+    circuit: Annotated[
+        bool,
+        typer.Option("--circuit", help="Of a statement: every node, lookup and zero, and the rows of every batch."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say what a file is and what it holds, without judging it."""
     with outcome("inspect", as_json) as result:
         from zkjax.cli.inspect import inspect
 
-        result.update(inspect(file, quiet=as_json))
+        result.update(inspect(file, circuit=circuit, quiet=as_json))

@@ -99,7 +99,7 @@ def load_experiment(path: Path) -> Experiment:
 
 def _load_module(path: Path) -> ModuleType:
     if not path.is_file():
-        raise BadExperiment(path, "there is no such file")
+        raise BadExperiment(path, "is a folder, not a Python file" if path.is_dir() else "there is no such file")
     specification = importlib.util.spec_from_file_location(MODULE, path)
     if specification is None or specification.loader is None:
         raise BadExperiment(path, "is not a Python file (its name must end in .py)")
@@ -155,7 +155,7 @@ def _count_rows(path: Path, dataset: Any) -> int:
         name = f"dataset{jax.tree_util.keystr(key)}"
         array = np.asarray(leaf)
         if array.ndim == 0:
-            raise BadExperiment(path, f"{name} is a number, expected an array of rows")
+            raise BadExperiment(path, f"{name} is a single {type(leaf).__name__}, expected an array of rows")
         if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
             place = tuple(int(at) for at in np.argwhere(~finite)[0])
             raise BadExperiment(path, f"{name}{list(place)} is {array[place]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from rich.text import Text
 
 Row = tuple[str, str]
 RULE: Row = ("", "")
+UNWRAPPED = 200
 SHOWN = ("Tracing", "Compiling", "Witness", "Commitment", "Lookups", "Claims", "Opening")
 
 
@@ -23,7 +25,8 @@ def print_rows(title: str, rows: Iterable[Row], *, justify: Literal["left", "rig
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         if row != RULE:
             table.add_row(Text(row[0]), Text(row[1]), end_section=following == RULE)
-    Console(soft_wrap=True).print(table)
+    # Where nobody looks on, nothing is wrapped: digests are there to be compared.
+    Console(soft_wrap=True, width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
 
 
 def proving_rows(result: dict[str, Any]) -> list[Row]:
@@ -52,13 +55,29 @@ def proving_rows(result: dict[str, Any]) -> list[Row]:
 
 
 def verification_rows(result: dict[str, Any]) -> list[Row]:
-    """The table of `zkjax verify`."""
+    """The table of `zkjax verify`: what was proved, of which commitments, and how sure it is."""
     return [
         ("steps", count(result["steps"])),
+        ("rows of a batch, of the data set", f"{count(result['batch'])}, {count(result['rows'])}"),
+        ("parameters", count(result["parameters"])),
+        RULE,
+        ("digest of the circuit", result["circuit_digest"]),
+        ("commitment to the data set", result["data"]),
+        ("commitment to the weights before", result["weights_before"]),
+        ("commitment to the weights after", result["weights_after"]),
+        RULE,
         ("proven soundness", bits(result["soundness_bits"])),
         ("proof: file", size(result["proof_bytes"])),
         ("time: verification", seconds(result["verify_seconds"])),
     ]
+
+
+def print_remarks(remarks: Iterable[str]) -> None:
+    """What whoever made the circuit says of it: the proof binds the text, and nothing checks it."""
+    for number, remark in enumerate(remarks):
+        if not number:
+            print("Remarks of the prover, which are not checked:")
+        print(f"  {remark}")
 
 
 def demo_table(proved: dict[str, Any], verified: dict[str, Any]) -> None:

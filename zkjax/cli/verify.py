@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zkjax.cli.progress import Stages
-from zkjax.cli.report import print_rows, verification_rows
+from zkjax.cli.report import print_remarks, print_rows, verification_rows
 from zkjax.files import RunFolder
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def verify(path: Path, *, quiet: bool) -> dict[str, Any]:
         **describe(summary),
     }
     if not quiet:
-        print_rows("Accepted", verification_rows(result))
+        print_rows(f"Accepted: {path}", verification_rows(result), justify="left")
+        print_remarks(result["remarks"])
     return result
 
 

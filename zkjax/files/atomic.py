@@ -139,9 +139,10 @@ def open_plain(path: Path) -> int:
         raise MissingFile(path, "there is no such file") from error
     except (OSError, ValueError) as error:
         raise CannotRead(path, f"cannot be opened: {error}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise CannotRead(path, "is not a plain file")
+        raise CannotRead(path, "is a folder, not a plain file" if stat.S_ISDIR(mode) else "is not a plain file")
     return descriptor
 
 

@@ -22,12 +22,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zkjax.files.artefact import PREFIX
-from zkjax.files.atomic import SECRET_MODE, read_at_most, sync_folder, write_all
+from zkjax.files.atomic import SECRET_MODE, open_plain, read_at_most, sync_folder, write_all
 from zkjax.files.errors import (
     BudgetUsedUp,
+    CannotRead,
     CannotWrite,
     DamagedFile,
     ForeignFile,
+    MissingFile,
     UnknownVersion,
 )
 
@@ -80,9 +82,27 @@ class Ledger:
         Raises:
             DamagedFile, ForeignFile, UnknownVersion, CannotWrite
         """
+        return self.counts().get(digest, (0, 0))[0]
+
+    def counts(self) -> dict[bytes, tuple[int, int]]:
+        """(openings used, budget) by digest, in the order of their first opening.
+
+        Raises:
+            DamagedFile, ForeignFile, UnknownVersion, CannotWrite
+        """
         with self._locked() as descriptor:
-            counts, _, _ = self._load(descriptor)
-        return counts.get(digest, (0, 0))[0]
+            return self._load(descriptor)[0]
+
+    def is_one(self) -> bool:
+        """Whether the file is there and begins as a ledger does."""
+        try:
+            descriptor = open_plain(self.path)
+        except (MissingFile, CannotRead):
+            return False
+        try:
+            return read_at_most(descriptor, len(MAGIC), self.path) == MAGIC
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:

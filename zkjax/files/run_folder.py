@@ -71,6 +71,8 @@ class RunFolder:
         Raises:
             CannotWrite: it cannot be created or written, or another process is writing to it
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise CannotWrite(self.path, "is a file, expected a folder")
         created = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -160,5 +162,7 @@ class RunFolder:
         return read(self.secret_file(name), kind=kind, max_payload=max_payload)
 
     def _check_exists(self) -> None:
+        if self.path.is_file():
+            raise MissingFile(self.path, "is a file, expected the folder of a run, which holds statement and proof")
         if not self.path.is_dir():
             raise MissingFile(self.path, "there is no such folder")

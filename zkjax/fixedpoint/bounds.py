@@ -19,8 +19,8 @@ class BoundError(UserError):
         super().__init__(
             f"{what} {bits} bits; the field holds {FIELD_BITS}\n"
             f"    at {line or 'the new state'}\n"
-            "    use fewer steps per block (steps=), a smaller batch or a larger learning rate; fewer magnitude "
-            "bits (bits=) are tried already"
+            "    scale the data to about one, write constants as powers of two, use fewer steps per block (steps=), a "
+            "smaller batch or a larger learning rate; fewer magnitude bits (bits=) are tried already"
         )
 
 

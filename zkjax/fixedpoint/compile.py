@@ -198,5 +198,5 @@ def _rate_remark(form: WeightFormat) -> str:
     theirs = f"in the training step {float(rate):.9g}"
     if effective == rate or is_short(effective, 16):
         return f"learning rate {written(effective)} = {float(effective):.9g}, {theirs}"
-    together = f"with the constants of the loss exactly {written(abs(form.applied))}"
-    return f"learning rate {float(effective):.9g}, {together}, {theirs}"
+    product = f"times the constants of the loss {written(abs(form.applied))}"
+    return f"learning rate {float(effective):.9g}, {theirs}, {product}"

@@ -161,7 +161,8 @@ def quantized_data(name: str, form: DataFormat, values: Any) -> np.ndarray:
             f"2^-{form.fraction_bits} as all values of the calibration batch were: compile with "
             "calibration= batches that hold such values"
         )
-    check_range(what, values, rounded, form.lo, form.hi, form.fraction_bits)
+    remedy = "compile with dataset= or calibration= that reach as far"
+    check_range(what, values, rounded, form.lo, form.hi, form.fraction_bits, remedy)
     return rounded.astype(np.int64).reshape(len(values), *form.shape)
 
 
@@ -171,11 +172,14 @@ def quantized_state(name: str, form: WeightFormat, values: Any) -> np.ndarray:
     what = f"state leaf {name!r}"
     check_finite(what, values)
     rounded = np.rint(values * 2.0**STATE_FRACTION)
-    check_range(what, values, rounded, -(1 << form.bits), (1 << form.bits) - 1, STATE_FRACTION)
+    remedy = "compile from this state, with the batches of the block as calibration="
+    check_range(what, values, rounded, -(1 << form.bits), (1 << form.bits) - 1, STATE_FRACTION, remedy)
     return rounded.astype(np.int64)
 
 
-def check_range(what: str, values: np.ndarray, rounded: np.ndarray, lo: int, hi: int, fraction: int) -> None:
+def check_range(
+    what: str, values: np.ndarray, rounded: np.ndarray, lo: int, hi: int, fraction: int, remedy: str
+) -> None:
     """Raise UserError naming the first entry outside of [lo, hi]."""
     bad = (rounded < lo) | (rounded > hi)
     if bad.any():
@@ -183,5 +187,5 @@ def check_range(what: str, values: np.ndarray, rounded: np.ndarray, lo: int, hi:
         unit = 2.0**-fraction
         raise UserError(
             f"{what} holds {values[index]} at index {list(index)}, outside of its range "
-            f"[{lo * unit:g}, {hi * unit:g}]: compile with calibration= batches that reach as far"
+            f"[{lo * unit:g}, {hi * unit:g}]: {remedy}"
         )

@@ -25,7 +25,7 @@ from zkjax.fixedpoint.step import (
     renumbered,
 )
 from zkjax.frontend.preparation import Preparation, Prepared
-from zkjax.frontend.roles import Leaf, Tree, named_leaves
+from zkjax.frontend.roles import Leaf, Tree, difference, named_leaves
 from zkjax.frontend.rules import RULES
 from zkjax.frontend.trace import Atom, Constant, Equation, Trace, Variable, live, trace
 from zkjax.frontend.unsupported import DEFAULT_REMEDY, REMEDIES, Problem, Refused, UnsupportedError
@@ -63,6 +63,8 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
     Raises UnsupportedError listing everything that has no translation, and UserError where the
     pytrees are not what a training step takes and returns. Computes nothing.
     """
+    if not callable(train_step):
+        raise UserError(f"train_step is a {type(train_step).__name__}, not a function")
     state_tree, batch_tree = named_leaves(state, "state"), named_leaves(batch, "batch")
     rows = _batch_size(batch_tree)
     weights = _weights(state_tree)
@@ -218,10 +220,14 @@ def _returned(shapes: Any, state: Tree) -> bool:
     aux = isinstance(shapes, tuple) and len(shapes) == 2
     if aux and jax.tree_util.tree_structure(shapes[0]) == state.structure:
         return True
+    parts = [jax.tree_util.tree_structure(part) for part in shapes] if isinstance(shapes, tuple) else []
+    if state.structure in parts:
+        given = f"a tuple of {len(parts)} with the state at place {parts.index(state.structure)}"
+    else:
+        given = f"what {difference(state, shapes[0] if aux else shapes)}"
     raise UserError(
-        "the training step must return the new state, or (state, aux), with the same tree "
-        f"structure as the state it takes; it takes {state.structure} and returns "
-        f"{jax.tree_util.tree_structure(shapes)}"
+        "the training step must return the new state, or (state, aux), with the same tree structure as the state it "
+        f"takes; it returns {given}"
     )
 
 

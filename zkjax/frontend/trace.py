@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -13,6 +14,9 @@ import numpy as np
 from jax._src import source_info_util
 from jax.extend import core
 
+from zkjax.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parents[1]
 MAX_FOLDED_ELEMENTS = 1 << 20
 INLINED = {
     "jit": "jaxpr",
@@ -27,6 +31,16 @@ INLINED = {
     "checkpoint": "jaxpr",
     "custom_lin": "call_jaxpr",
 }
+
+
+class StepError(UserError):
+    """The user's own step cannot be traced on the given state and batch: it raised."""
+
+    def __init__(self, error: Exception):
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+        where = f"\n    at {_shown(frames[-1].filename, frames[-1].lineno, frames[-1].name)}" if frames else ""
+        saying = (str(error).splitlines() or [""])[0]
+        super().__init__(f"the training step fails on this state and batch: {type(error).__name__}: {saying}{where}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +106,13 @@ class Trace:
 def trace(function: Callable, *arguments: Any) -> tuple[Trace, Any]:
     """(flat program, pytree of output shapes) of `function(*arguments)`.
 
-    Inputs and outputs follow the order of the flattened pytrees. Nothing is computed.
+    Inputs and outputs follow the order of the flattened pytrees. Nothing is computed. Raises
+    StepError where the function raises.
     """
-    closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    try:
+        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    except Exception as error:
+        raise StepError(error) from error
     inputs = tuple(_variable(var.aval) for var in closed.jaxpr.invars)
     flat = _Flattener()
     outputs = flat.inline(closed.jaxpr, closed.consts, inputs)
@@ -187,12 +205,22 @@ def source_line(info: Any) -> str:
         return ""
 
     def shown(frame: Any) -> str:
-        name = frame.file_name.rpartition("site-packages/")[2].removeprefix(f"{Path.cwd()}/")
-        return f"{name}:{frame.start_line} ({frame.function_name})"
+        return _shown(frame.file_name, frame.start_line, frame.function_name)
 
     if not own or own[0] is frames[0]:
         return shown(frames[0])
     return f"{shown(own[0])}, in {shown(frames[0])}"
+
+
+def _is_users(file: str) -> bool:
+    """Whether `file` is neither a library's nor of this package."""
+    path = Path(file)
+    return "site-packages" not in path.parts and PACKAGE not in path.parents and path.is_file()
+
+
+def _shown(file: str, line: int | None, function: str) -> str:
+    name = file.rpartition("site-packages/")[2].removeprefix(f"{Path.cwd()}/")
+    return f"{name}:{line} ({function})"
 
 
 def _folded(program: Trace) -> Trace:

@@ -21,6 +21,9 @@ class Proof:
 
     data: bytes
 
+    def __repr__(self) -> str:
+        return f"<proof of {len(self.data)} bytes>"
+
     def to_bytes(self) -> bytes:
         return _HEAD + parameter_hash() + self.data
 

@@ -72,6 +72,10 @@ class Statement:
     roots: tuple[bytes, bytes, bytes]
     log_message: int | None = None
 
+    def __repr__(self) -> str:
+        circuit = self.circuit
+        return f"<statement of {circuit.steps} steps of batch {circuit.batch} on {circuit.rows} rows>"
+
     @cached_property
     def plan(self) -> Plan:
         return Plan(self.circuit, self.openings, self.log_message)

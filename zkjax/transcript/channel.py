@@ -146,7 +146,12 @@ class VerifierChannel(_Channel):
         """Read, check and absorb a nonce. Raises WorkError."""
         nonce = int.from_bytes(self.take(label, NONCE_BYTES), "little")
         if not self.transcript.check_work(label, bits, nonce):
-            raise WorkError(f"nonce of {label!r} does not show {bits} bits of work", expected=bits, got=nonce)
+            raise WorkError(
+                f"nonce of {label!r} does not show {bits} bits of work: "
+                "the proof is of another statement, or was changed",
+                expected=f"{bits} bits",
+                got=f"nonce {nonce}",
+            )
 
     def finish(self) -> None:
         """Raise ProofLengthError if anything is left."""
