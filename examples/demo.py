@@ -4,11 +4,13 @@ python examples/demo.py [FOLDER]
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from zkjax.cli.report import demo_table
+from zkjax.cli.report import demo_table, print_places
+from zkjax.files import RunFolder
 
 STEPS = 16
 EXPERIMENT = Path(__file__).with_name("digits_mlp.py")
@@ -30,6 +32,9 @@ def main():
     print("Verifying in another process ...", flush=True)
     verified = run("zkjax.cli.without_jax", "verify", folder)
     demo_table(proved, verified)
+    print_places(RunFolder(folder))
+    command = os.path.relpath(Path(sys.executable).with_name("zkjax"))
+    print(f"What was proved, and of which commitments: {command} verify {folder}")
 
 
 if __name__ == "__main__":

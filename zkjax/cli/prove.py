@@ -11,7 +11,7 @@ from zkjax.cli.compiling import CompileClock
 from zkjax.cli.experiment import Experiment, load_experiment
 from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, peak_memory
 from zkjax.cli.progress import Stages
-from zkjax.cli.report import print_rows, proving_rows
+from zkjax.cli.report import print_places, print_rows, proving_rows
 from zkjax.cli.verify import describe
 from zkjax.errors import UserError
 from zkjax.files import Kind, RunFolder
@@ -123,6 +123,7 @@ def prove(path: Path, steps: int, openings: int, out: Path, resume_from: Path | 
             )
     if not quiet:
         print_rows(f"Proved: {out}", proving_rows(result))
+        print_places(folder)
     return result
 
 

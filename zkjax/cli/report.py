@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from zkjax.files import RunFolder
+
 Row = tuple[str, str]
 RULE: Row = ("", "")
 UNWRAPPED = 200
@@ -85,6 +87,12 @@ def demo_table(proved: dict[str, Any], verified: dict[str, Any]) -> None:
     rows = proving_rows(proved)
     verification = ("time: verification, without JAX", seconds(verified["verify_seconds"]))
     print_rows("Proved and verified", [*rows[:-3], verification, *rows[-3:]])
+
+
+def print_places(folder: RunFolder) -> None:
+    """Which files of a run may be given away."""
+    print(f"Public: {folder.statement}, {folder.proof}")
+    print(f"Secret, opens the commitments: {folder.secret}/")
 
 
 def count(value: int) -> str:
