@@ -175,8 +175,9 @@ def test_a_random_key_in_the_state():
         (lambda w, b: jnp.mean(jax.lax.scan(lambda c, x: (c + x @ w, 0.0), jnp.zeros(3), b["image"])[0]), "'scan'"),
         (lambda w, b: jnp.mean(jnp.where(b["image"] @ w == 0.5, 1.0, b["image"] @ w)), "a test for equality"),
         (lambda w, b: jnp.mean(b["image"] @ w / b["image"].max(axis=0).sum()), "'reduce_max'"),
+        (lambda w, b: jnp.mean((b["image"] @ w)[:, :2] ** 2), "leaves of their own"),
     ],
-    ids=["division", "power", "reshape", "infinity", "array", "index", "scan", "equality", "across rows"],
+    ids=["division", "power", "reshape", "infinity", "array", "index", "scan", "equality", "across rows", "slice"],
 )
 def test_operations(loss_of, saying):
     error = refused(linear_step(loss_of), {"w": WEIGHTS}, batch_of())

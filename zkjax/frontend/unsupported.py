@@ -68,6 +68,7 @@ class Refused(Exception):
 CROSS_ENTROPY = "use squared loss on one-hot labels instead of cross-entropy"
 SAMPLING = "remove dropout and sampling from the step"
 INDEXING = "give one-hot labels in the batch instead of indexing inside the step"
+COLUMNS = "keep the parts of a tensor as leaves of their own, in the batch and in the state"
 
 REMEDIES = {
     "exp": "use squared loss instead of cross-entropy, softmax or other exponentials",
@@ -84,6 +85,11 @@ REMEDIES = {
     "gather": INDEXING,
     "scatter-add": INDEXING,
     "scatter_add": INDEXING,
+    "slice": COLUMNS,
+    "dynamic_slice": COLUMNS,
+    "concatenate": COLUMNS,
+    "pad": COLUMNS,
+    "split": COLUMNS,
     "iota": "give one-hot labels or positions in the batch instead of making them in the step",
     "scan": "unroll the loop in Python",
     "while": "unroll the loop in Python",
