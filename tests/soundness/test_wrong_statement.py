@@ -19,7 +19,7 @@ from tests.soundness.cheating import by_the_circuit, carried_on, forge, is_legal
 from tests.witness.naive import interpret
 from zkjax.circuit.program import Lowered
 from zkjax.errors import VerificationError
-from zkjax.statement.circuit import Axes, Before, Circuit, CircuitError, Combine, Committed, Contract, Rows
+from zkjax.statement.circuit import Axes, Circuit, CircuitError, Combine, Committed, Contract, Filter, Rows
 from zkjax.statement.statement import Statement
 from zkjax.transcript.channel import CanonicalError, WorkError
 from zkjax.verifier import verify
@@ -56,7 +56,7 @@ def is_update(circuit: Circuit, index: int) -> bool:
     """Whether a node sums what the steps change: it stands with the learning rate in the weights."""
     node = circuit.nodes[index]
     steps = isinstance(node, Axes) and 0 not in node.source and isinstance(circuit.nodes[node.node], Contract | Axes)
-    return isinstance(node, Before) or (steps and node.shape == circuit.nodes[node.node].shape[1:])
+    return isinstance(node, Filter) or (steps and node.shape == circuit.nodes[node.node].shape[1:])
 
 
 def with_updates(circuit: Circuit, factor: Callable[[int], int]) -> Circuit:
@@ -142,7 +142,7 @@ def test_a_skipped_step_is_rejected(case, skipped):
         return value
 
     nodes = case.circuit.nodes
-    updates = {node.node for node in nodes if isinstance(node, Before)}
+    updates = {node.node for node in nodes if isinstance(node, Filter)}
     assert len(updates) == 4
     values = carried_on(case, dict.fromkeys(updates, left_out))
     committed = {i: values[i] for i in case.circuit.committed()}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.soundness.block import Case, named, small_block
 from tests.soundness.cheating import REPAIRS, by_the_circuit, carried_on, forge, is_legal
-from zkjax.statement.circuit import Axes, Before, Combine, Committed, Contract, Rows
+from zkjax.statement.circuit import Axes, Combine, Committed, Contract, Filter, Rows
 from zkjax.verifier.opening import ConsistencyError, ProximityError
 
 CIRCUIT = small_block().circuit
@@ -105,7 +105,7 @@ def virtual_nodes() -> dict[str, int]:
                 found["backward product"] = index
             case Axes(shape=(3, 6), source=(0, 2)):
                 found["update of a bias"] = index
-            case Before(shape=(3, 5, 6)):
+            case Filter(shape=(3, 5, 6)):
                 found["updates of earlier steps"] = index
             case Axes(shape=(5, 6), source=(1, 2)):
                 found["sum of all updates"] = index

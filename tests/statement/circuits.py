@@ -9,16 +9,17 @@ import numpy as np
 
 from zkjax.statement.circuit import (
     Axes,
-    Before,
     Circuit,
     Combine,
     Committed,
     Constant,
     Contract,
+    Filter,
     Lookup,
     Node,
     Rows,
 )
+from zkjax.statement.filters import earlier
 from zkjax.statement.statement import Statement
 from zkjax.statement.tables import Table
 
@@ -34,7 +35,7 @@ def small() -> Circuit:
         Rows((2, 2, 2), DATA),
         Axes((2, 2), STATE, (-1, 0)),
         Contract((2, 2), ROWS, SPREAD, (0, 1, 2), (0, 2), (0, 1)),
-        Before((2, 2), PRODUCT),
+        Filter((2, 2), PRODUCT, earlier(2)),
         Committed((2, 2), "advice", "quotient", 0),
         Committed((2, 2), "advice", "gate", 0),
         Committed((2, 2), "advice", "output", 0),

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Committed, Constant, Contract, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Rows
+from zkjax.statement.filters import dense
 
 
 def evaluate(circuit: Circuit, committed: Mapping[int, np.ndarray], schedule: np.ndarray) -> list[np.ndarray]:
@@ -28,8 +29,9 @@ def evaluate(circuit: Circuit, committed: Mapping[int, np.ndarray], schedule: np
                 value = np.expand_dims(value, tuple(j for j, axis in enumerate(source) if axis < 0))
             case Rows(node=operand):
                 value = values[operand][schedule]
-            case Before(node=operand):
-                value = np.cumsum(values[operand], axis=0) - values[operand]
+            case Filter(node=operand, rows=rows):
+                matrix = np.array(dense(rows, len(values[operand])), object)
+                value = np.tensordot(matrix, values[operand], 1)
             case Contract():
                 known = sorted({*node.left_labels, *node.right_labels})
                 left, right, out = (

@@ -6,16 +6,18 @@ import numpy as np
 
 from zkjax.statement.circuit import (
     Axes,
-    Before,
     Circuit,
     Combine,
     Committed,
     Constant,
     Contract,
+    Filter,
     Lookup,
     Node,
     Rows,
 )
+from zkjax.statement.filters import Rows as Matrix
+from zkjax.statement.filters import earlier, matrix
 from zkjax.statement.tables import Table
 
 MAX_SIZE = 64
@@ -44,11 +46,15 @@ class _Writer:
     def coefficient(self) -> int:
         return int(self.pick([1, -1, 2, 3, -7, 16]))
 
+    def matrix(self, rows: int, columns: int) -> Matrix:
+        full = self.random.integers(-3, 4, (rows, columns)) * self.random.integers(0, 2, (rows, 1))
+        return matrix(full.tolist())
+
     def virtual(self) -> Node | None:
         """A random node, or None if the dice fell badly."""
         operand = self.index()
         shape = self.nodes[operand].shape
-        match self.pick(["constant", "combine", "combine", "axes", "axes", "rows", "before", "contract", "contract"]):
+        match self.pick(["constant", "combine", "combine", "axes", "axes", "rows", "filter", "contract", "contract"]):
             case "constant":
                 return Constant(shape, int(self.random.integers(-5, 6)))
             case "combine":
@@ -66,9 +72,11 @@ class _Writer:
                     [i for i, n in enumerate(self.nodes) if isinstance(n, Committed) and n.oracle == "data"]
                 )
                 return Rows((self.steps, self.batch, *self.nodes[data].shape[1:]), data)
-            case "before":
-                stepped = [i for i, node in enumerate(self.nodes) if node.shape[:1] == (self.steps,)]
-                return Before(self.nodes[operand := self.pick(stepped)].shape, operand) if stepped else None
+            case "filter":
+                if not shape:
+                    return None
+                rows = earlier(shape[0]) if self.random.random() < 0.3 else self.matrix(self.size(), shape[0])
+                return Filter((len(rows), *shape[1:]), operand, rows)
             case _:
                 return self.contraction(operand, self.index())
 

@@ -14,8 +14,9 @@ from tests.statement.random_circuits import random_circuit, random_schedule, ran
 from tests.witness.cases import odd_block
 from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext
-from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Committed, Constant, Contract, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Rows
 from zkjax.statement.claims import ClaimSet, EqualityCache, Instance, Term
+from zkjax.statement.filters import earlier, matrix
 from zkjax.statement.layout import axis_bits, tensor_bits
 from zkjax.statement.phases import claim_factors, claim_zeros, final_relation
 from zkjax.statement.plan import Plan
@@ -83,7 +84,8 @@ RULES = {
     "transpose": Axes((2, 3, 7), 3, (2, 0, 1)),
     "all at once": Axes((5, 7, 1, 3), 3, (-1, 1, -1, 0)),
     "rows": Rows((3, 4, 3, 2), 0),
-    "before": Before((3, 7, 2), 3),
+    "before": Filter((3, 7, 2), 3, earlier(3)),
+    "filter": Filter((4, 7, 2), 3, matrix([[0, -5, 7], [3, 3, 3], [0, 0, 0], [1 << 59, 2, 0]])),
 }
 
 
@@ -131,7 +133,9 @@ def test_rows_that_the_schedule_does_not_use_have_no_weight():
 
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_before_gives_each_step_the_weights_of_the_later_ones(steps):
-    circuit = Circuit(steps, 1, 1, (Committed((steps,), "advice", "a", 0), Before((steps,), 0)), (), (), (), ())
+    circuit = Circuit(
+        steps, 1, 1, (Committed((steps,), "advice", "a", 0), Filter((steps,), 0, earlier(steps))), (), (), (), ()
+    )
     case = Case(circuit, 0)
     case.claim(1)
     weights = case.claims.terms[1][0].vectors[0].to_list()

@@ -26,6 +26,7 @@ from tests.statement.circuits import (
 )
 from zkjax.statement import legality
 from zkjax.statement.circuit import (
+    MAX_COEFFICIENT,
     MAX_COMMITTED_ELEMENTS,
     MAX_LOOKUP_ENTRIES,
     MAX_NODES,
@@ -113,15 +114,37 @@ CASES = {
         "reads no data tensor",
     ),
     "rows of another shape": (lambda c: appended(c, replace(c.nodes[ROWS], shape=(2, 2))), "has another shape than"),
-    "before without steps": (
-        lambda c: appended(c, Constant((3,), 1), replace(c.nodes[SUMS], shape=(3,), node=13)),
-        "no axis of steps",
+    "filter of another shape": (lambda c: appended(c, replace(c.nodes[SUMS], shape=(2,))), "another shape than its"),
+    "filter of more rows": (
+        lambda c: appended(c, replace(c.nodes[SUMS], rows=((), (), ()))),
+        "another shape than its matrix",
     ),
-    "before of another shape": (lambda c: appended(c, replace(c.nodes[SUMS], shape=(2,))), "no axis of steps"),
-    "before of a scalar": (
-        lambda c: appended(c, Constant((), 1), replace(c.nodes[SUMS], shape=(), node=13)),
-        "no axis of steps",
+    "filter of a scalar": (
+        lambda c: appended(c, Constant((), 1), replace(c.nodes[SUMS], shape=(2,), node=13, rows=((), ()))),
+        "reads a tensor without axes",
     ),
+    "filter with runs of one value": (
+        lambda c: appended(c, replace(c.nodes[SUMS], rows=(((1, 3), (1, 3)), ()))),
+        "not in canonical form",
+    ),
+    "filter with an empty run": (
+        lambda c: appended(c, replace(c.nodes[SUMS], rows=(((0, 2), (1, 3)), ()))),
+        "not in canonical form",
+    ),
+    "filter with zeros at the end": (
+        lambda c: appended(c, replace(c.nodes[SUMS], rows=(((1, 1), (1, 0)), ()))),
+        "not in canonical form",
+    ),
+    "filter of missing columns": (
+        lambda c: appended(c, replace(c.nodes[SUMS], rows=(((3, 1),), ()))),
+        "reads columns out of nowhere",
+    ),
+    "filter with a large coefficient": (
+        lambda c: appended(c, replace(c.nodes[SUMS], rows=(((1, -MAX_COEFFICIENT),), ()))),
+        "has an illegal coefficient",
+    ),
+    "filter no integers": (lambda c: with_node(c, SUMS, rows=(((1, 2.0),), ())), "has a rows of another type"),
+    "filter of triples": (lambda c: with_node(c, SUMS, rows=(((1, 2, 3),), ())), "has a rows of another type"),
     "labels too few": (lambda c: with_node(c, PRODUCT, left_labels=(0, 1)), "labels its axes wrongly"),
     "labels repeated": (lambda c: with_node(c, PRODUCT, left_labels=(0, 0, 2)), "labels its axes wrongly"),
     "labels no integers": (lambda c: with_node(c, PRODUCT, right_labels=(0, "2")), "right_labels of another type"),

@@ -14,7 +14,8 @@ from tests.statement.circuits import AFTER, DATA, QUOTIENT, REMAINDER, ROWS, STA
 from tests.statement.evaluate import evaluate
 from tests.statement.random_circuits import random_circuit, random_schedule, random_values
 from zkjax.fields.mersenne61 import P
-from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Committed, Constant, Contract, Lookup, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Lookup, Rows
+from zkjax.statement.filters import earlier
 from zkjax.statement.ranges import UNBOUNDED, RangeError, check_ranges
 from zkjax.statement.tables import Table
 
@@ -91,7 +92,7 @@ def test_the_interval_of_each_rule():
         Constant((2,), -9),
         Axes((3,), 1, (-1,)),
         Axes((2, 2), 4, (2, 0)),
-        Before((2, 2), 8),
+        Filter((2, 2), 8, earlier(2)),
         Contract((2, 2), 4, 1, (0, 1, 2), (2,), (0, 1)),
         Contract((), 1, 3, (0,), (1,), ()),
         lookups=((BYTE, 4), (BYTE, 3)),
@@ -110,9 +111,9 @@ def test_the_interval_of_each_rule():
 
 
 def test_before_sums_one_step_less_than_there_are():
-    c = circuit(Constant((5, 2), 3), Before((5, 2), 4), lookups=((BYTE, 3),), steps=5)
+    c = circuit(Constant((5, 2), 3), Filter((5, 2), 4, earlier(5)), lookups=((BYTE, 3),), steps=5)
     assert check_ranges(c)[5] == (0, 12)
-    c = circuit(Constant((1, 2), 3), Before((1, 2), 4), lookups=((BYTE, 3),), steps=1)
+    c = circuit(Constant((1, 2), 3), Filter((1, 2), 4, earlier(1)), lookups=((BYTE, 3),), steps=1)
     assert check_ranges(c)[5] == (0, 0)
 
 
@@ -395,7 +396,7 @@ def test_an_unbounded_value_never_comes_back():
         Combine((2, 2, 2), ((1, base), (-1, base))),
         Contract((2, 2, 2), base, base + 1, (0, 1, 2), (0, 1, 2), (0, 1, 2)),
         Combine((2, 2, 2), ((-1, base + 2), (1, ROWS))),
-        Before((2, 2, 2), base + 3),
+        Filter((2, 2, 2), base + 3, earlier(2)),
         Axes((2,), base + 4, (0,)),
     )
     for node in range(base + 1, len(c.nodes)):

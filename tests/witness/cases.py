@@ -7,6 +7,7 @@ import numpy as np
 from tests.blocks import DenseShape, dense_block
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.program import Lowered
+from zkjax.statement.filters import matrix
 
 Tensors = dict[int, np.ndarray]
 
@@ -72,6 +73,17 @@ def odd_block() -> Lowered:
     b.signed_range(b.rescale(wide, 40, "wide"), 18, "wide")
     backwards = b.before(b.axes(moved, (1, 0), (steps, width)))
     b.signed_range(b.rescale(backwards, 2, "backwards"), 17, "backwards")
+
+    trace = b.filter(columns, matrix([[], [5], [4, -3]]))
+    paced = b.filter(columns, matrix([[3], [0, 0], [0, 0, 2]]))
+    both = b.filter(halved, matrix([[1], [-2, 7], [0, 1 << 15, 5]]))
+    ahead = b.filter(columns, matrix([[0, 1], [1, 0, 1], [2]]))
+    fading = b.filter(b.axes(state, (-1, 0), (1, width)), matrix([[9], [7], [-5]]))
+    filtered = b.combine((1, trace), (1, paced), (1, both), (1, fading))
+    b.signed_range(b.rescale(filtered, 20, "filtered"), 20, "filtered")
+    b.signed_range(b.rescale(ahead, 1, "ahead"), 17, "ahead")
+    b.signed_range(b.rescale(b.filter(both, matrix([[1, -2, 3]])), 20, "last"), 20, "last")
+    b.signed_range(b.rescale(b.filter(columns, matrix([[1, 1, 1], [0, 2]])), 2, "two"), 17, "two")
 
     ones = b.constant((steps, batch, width), 1)
     b.zeros.append(b.combine((1, b.contract(x, ones, "tbi,tbi->t")), (-1, b.axes(x, (0,), (steps,)))))

@@ -12,7 +12,7 @@ import numpy as np
 
 from zkjax.circuit.program import Lowered
 from zkjax.circuit.recipes import Gated, Quotient, ReluGate, ReluOutput, RemainderLimb, ValueLimb
-from zkjax.statement.circuit import Axes, Before, Combine, Committed, Constant, Contract, Rows
+from zkjax.statement.circuit import Axes, Combine, Committed, Constant, Contract, Filter, Rows
 
 
 def integers(array: object) -> np.ndarray:
@@ -45,9 +45,13 @@ def _value(node, recipe, values, schedule):
             return sum(coefficient * values[operand] for coefficient, operand in terms)
         case Rows(node=operand):
             return values[operand][schedule]
-        case Before(node=operand):
-            steps = range(len(values[operand]))
-            return integers([sum(values[operand][:t], integers(np.zeros(node.shape[1:], int))) for t in steps])
+        case Filter(node=operand, rows=rows):
+            result = []
+            for runs in rows:
+                coefficients = [coefficient for count, coefficient in runs for _ in range(count)]
+                zero = integers(np.zeros(node.shape[1:], int))
+                result.append(sum((c * x for c, x in zip(coefficients, values[operand], strict=False)), zero))
+            return integers(result)
         case Axes(node=operand, source=source, shape=shape):
             dropped = tuple(axis for axis in range(values[operand].ndim) if axis not in source)
             result = np.asarray(values[operand].sum(axis=dropped), dtype=object) if dropped else values[operand]

@@ -10,7 +10,7 @@ from tests.blocks import DenseShape, dense_block
 from tests.witness.cases import named, odd_block
 from zkjax.circuit.program import Lowered
 from zkjax.circuit.recipes import Quotient
-from zkjax.statement.circuit import Axes, Before, Contract, Rows
+from zkjax.statement.circuit import Axes, Contract, Filter, Rows
 from zkjax.witness.plan import Phase, Plan, PlanError
 
 
@@ -50,14 +50,14 @@ def test_phases_of_an_odd_block():
     found = phases_by_name(odd_block())
     stepped = {name for name, phase in found.items() if phase is Phase.STEPPED}
     late = {name for name, phase in found.items() if phase is Phase.LATE}
-    assert {"halved", "dots", "outer", "lonely", "wide"} <= stepped
-    assert {"moved", "over_steps", "backwards", "turned"} <= late
+    assert {"halved", "dots", "outer", "lonely", "wide", "filtered"} <= stepped
+    assert {"moved", "over_steps", "backwards", "turned", "ahead", "last", "two"} <= late
 
 
 def test_a_tensor_that_needs_itself_is_refused():
     lowered = dense_block(DenseShape())
     nodes = lowered.circuit.nodes
-    before = next(i for i, node in enumerate(nodes) if isinstance(node, Before) and len(node.shape) == 3)
+    before = next(i for i, node in enumerate(nodes) if isinstance(node, Filter) and len(node.shape) == 3)
     update = nodes[before].node
     step_free = replace(nodes[before], node=update)
     assert step_free == nodes[before]

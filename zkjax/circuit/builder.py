@@ -17,17 +17,19 @@ from zkjax.circuit.program import Lowered
 from zkjax.circuit.recipes import Gated, Quotient, Recipe, ReluGate, ReluOutput, RemainderLimb, ValueLimb
 from zkjax.statement.circuit import (
     Axes,
-    Before,
     Circuit,
     Combine,
     Committed,
     Constant,
     Contract,
+    Filter,
     Lookup,
     Node,
     Rows,
     operands,
 )
+from zkjax.statement.filters import Rows as Matrix
+from zkjax.statement.filters import earlier
 from zkjax.statement.tables import Table
 
 LIMB_BITS = 16
@@ -116,7 +118,12 @@ class CircuitBuilder:
         return self.add(Rows((self.steps, self.batch, *self.shape(node)[1:]), node))
 
     def before(self, node: int) -> int:
-        return self.add(Before(self.shape(node), node))
+        """Sum over earlier steps."""
+        return self.filter(node, earlier(self.shape(node)[0]))
+
+    def filter(self, node: int, rows: Matrix) -> int:
+        """A public matrix along the leading axis; its rows become that axis."""
+        return self.add(Filter((len(rows), *self.shape(node)[1:]), node, rows))
 
     def contract(self, left: int, right: int, spec: str) -> int:
         """Bilinear contraction by an einsum specification, e.g. 'tni,tio->tno'."""
@@ -299,7 +306,7 @@ def _renumbered(node: Node | _Deferred, number: dict[int, int]) -> Node:
                 merged[number[operand]] = merged.get(number[operand], 0) + coefficient
             left = tuple((c, operand) for operand, c in sorted(merged.items()) if c)
             return replace(node, terms=left) if left else Constant(node.shape, 0)
-        case Axes() | Rows() | Before():
+        case Axes() | Rows() | Filter():
             return replace(node, node=number[node.node])
         case Contract():
             return replace(node, left=number[node.left], right=number[node.right])

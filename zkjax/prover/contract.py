@@ -18,7 +18,9 @@ from jax import lax
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K, to_field
 from zkjax.fields.vectors import Ext
-from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Constant, Contract, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Constant, Contract, Filter, Rows
+from zkjax.statement.filters import Rows as Matrix
+from zkjax.statement.filters import spans, transposed
 
 Vectors = Sequence[Ext | None]
 
@@ -59,10 +61,12 @@ class Contractor:
                 rows = self.contract(operand, [None, *vectors[2:]])
                 taken = Ext(*(jnp.take(plane, self.schedule, axis=0) for plane in rows))
                 return _contract_field(taken, [*vectors[:2], *([None] * (taken.ndim - 2))])
-            case Before(node=operand):
+            case Filter(node=operand, rows=rows):
                 kept = self.contract(operand, [None, *vectors[1:]])
-                sums = _running_sums(kept)
-                return _contract_field(sums, [vectors[0], *([None] * (sums.ndim - 1))])
+                if vectors[0] is None:
+                    return _filtered(rows, kept)
+                weights = transposed(rows, self.circuit.nodes[operand].shape[0], vectors[0])
+                return _contract_field(kept, [weights, *([None] * (kept.ndim - 1))])
             case Contract():
                 return self._bilinear(node, vectors)
             case _:
@@ -197,14 +201,35 @@ def _add(a: Ext, b: Ext) -> Ext:
     return extension.add(a, b)
 
 
+def _filtered(rows: Matrix, values: Ext) -> Ext:
+    """The matrix along the first axis, by the sums that its runs are differences of."""
+    runs = max(1, *map(len, rows))
+    starts, stops = np.zeros((2, runs, len(rows)), np.int32)
+    coefficients = np.zeros((runs, len(rows)), np.uint64)
+    place: dict[int, int] = {}
+    for row, start, stop, coefficient in spans(rows):
+        run = place[row] = place.get(row, -1) + 1
+        starts[run, row], stops[run, row], coefficients[run, row] = start, stop, to_field(coefficient)
+    return _run_sums(values, starts, stops, coefficients)
+
+
 @jax.jit
-def _running_sums(values: Ext) -> Ext:
-    """out[t] = sum of values[s] over s < t along the first axis."""
+def _run_sums(values: Ext, starts: jax.Array, stops: jax.Array, coefficients: jax.Array) -> Ext:
+    """out[t] = sum over runs of coefficient * (sum of values[s] over start <= s < stop)."""
 
     def step(total: Ext, row: Ext) -> tuple[Ext, Ext]:
         return extension.add(total, row), total
 
-    return lax.scan(step, extension.zeros(values.re.shape[1:]), values)[1]
+    rest = values.re.shape[1:]
+    last, sums = lax.scan(step, extension.zeros(rest), values)
+    sums = Ext(*(jnp.concatenate([a, b[None]]) for a, b in zip(sums, last, strict=True)))
+
+    def body(run: jax.Array, total: Ext) -> Ext:
+        span = extension.sub(*(Ext(*(plane[ends[run]] for plane in sums)) for ends in (stops, starts)))
+        factors = coefficients[run].reshape(-1, *([1] * len(rest)))
+        return extension.add(total, extension.mul_base(span, jnp.broadcast_to(factors, span.re.shape)))
+
+    return lax.fori_loop(0, starts.shape[0], body, extension.zeros((starts.shape[1], *rest)))
 
 
 @partial(jax.jit, static_argnums=1)

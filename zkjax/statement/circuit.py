@@ -20,6 +20,7 @@ from math import prod
 from typing import Any
 
 from zkjax.errors import VerificationError
+from zkjax.statement.filters import Rows as Matrix
 from zkjax.statement.tables import Table
 
 ORACLES = ("data", "before", "after", "advice")
@@ -86,11 +87,16 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Before:
-    """What earlier steps sum to: out[t, ...] = sum of node[s, ...] over s < t."""
+class Filter:
+    """A public matrix along the leading axis: out[t, ...] = sum over s of matrix[t, s] * node[s, ...].
+
+    `rows` is the matrix in runs (see `filters`), one row for each slot of the leading axis. The sum over
+    earlier steps, `filters.earlier`, makes weights of updates; momentum, decay and schedules are others.
+    """
 
     shape: tuple[int, ...]
     node: int
+    rows: Matrix
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class Contract:
     out_labels: tuple[int, ...]
 
 
-Node = Committed | Constant | Combine | Axes | Rows | Before | Contract
+Node = Committed | Constant | Combine | Axes | Rows | Filter | Contract
 
 _KINDS: dict[str, type] = {
     "committed": Committed,
@@ -117,7 +123,7 @@ _KINDS: dict[str, type] = {
     "combine": Combine,
     "axes": Axes,
     "rows": Rows,
-    "before": Before,
+    "filter": Filter,
     "contract": Contract,
 }
 _KIND_OF = {kind: name for name, kind in _KINDS.items()}
@@ -128,7 +134,7 @@ def operands(node: Node) -> tuple[int, ...]:
     match node:
         case Combine(terms=terms):
             return tuple(index for _, index in terms)
-        case Axes(node=index) | Rows(node=index) | Before(node=index):
+        case Axes(node=index) | Rows(node=index) | Filter(node=index):
             return (index,)
         case Contract(left=left, right=right):
             return (left, right)

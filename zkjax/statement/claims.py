@@ -31,7 +31,9 @@ from zkjax.fields.vectors import (
     outer,
     reduce,
 )
-from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Committed, Constant, Contract, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Rows
+from zkjax.statement.filters import Rows as Matrix
+from zkjax.statement.filters import transposed
 from zkjax.statement.layout import axis_bits, tensor_bits
 from zkjax.transcript.hidden import Hidden
 
@@ -97,14 +99,21 @@ class ClaimSet:
             case Rows(node=operand):
                 rows = self._once(self._row_weights, vectors[0], vectors[1])
                 self.add(operand, coefficient, (rows, *vectors[2:]))
-            case Before(node=operand):
-                self.add(operand, coefficient, (self._once(_suffix_sums, vectors[0]), *vectors[1:]))
+            case Filter(node=operand, rows=rows):
+                columns = self.circuit.nodes[operand].shape[0]
+                self.add(operand, coefficient, (self._filtered(rows, columns, vectors[0]), *vectors[1:]))
 
     def _once(self, function: Callable[..., Ext], *vectors: Ext) -> Ext:
         """`function(*vectors)`, one object for the same vectors, so that later steps share work."""
         key = (function.__name__, *(id(vector) for vector in vectors))
         if key not in self._memo:
             self._memo[key] = (vectors, function(*vectors))
+        return self._memo[key][1]
+
+    def _filtered(self, rows: Matrix, columns: int, vector: Ext) -> Ext:
+        key = ("filter", rows, columns, id(vector))
+        if key not in self._memo:
+            self._memo[key] = ((vector,), transposed(rows, columns, vector))
         return self._memo[key][1]
 
     def _sum(self, vector: Ext) -> K:
@@ -255,16 +264,6 @@ class EqualityCache:
 def _total(vector: Ext) -> Ext:
     total = ext_sum(vector)
     return Ext(np.asarray(total.re).reshape(1), np.asarray(total.im).reshape(1))
-
-
-def _suffix_sums(vector: Ext) -> Ext:
-    """out[s] = sum of vector[t] over t > s."""
-    elements = vector.to_list()
-    sums, running = [], K.ZERO
-    for element in reversed(elements):
-        sums.append(running)
-        running = running + element
-    return Ext.from_list(list(reversed(sums)))
 
 
 def _segment_sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -21,18 +21,19 @@ from zkjax.statement.circuit import (
     MAX_STEPS,
     ORACLES,
     Axes,
-    Before,
     Circuit,
     CircuitError,
     Combine,
     Committed,
     Constant,
     Contract,
+    Filter,
     Lookup,
     Node,
     Rows,
     operands,
 )
+from zkjax.statement.filters import is_canonical, width
 from zkjax.statement.tables import Table
 
 
@@ -83,6 +84,10 @@ def _is_int_tuple(value: object) -> bool:
     return isinstance(value, tuple) and all(_is_int(entry) for entry in value)
 
 
+def _are_pairs(value: object) -> bool:
+    return isinstance(value, tuple) and all(_is_int_tuple(entry) and len(entry) == 2 for entry in value)
+
+
 def _is_name(text: str) -> bool:
     """Short and printable: names are shown to people, whoever chose them."""
     return 0 < len(text) <= 256 and text.isprintable()
@@ -93,9 +98,8 @@ _TYPES: dict[str, Callable[[object], bool]] = {
     "int": _is_int,
     "str": lambda value: isinstance(value, str),
     "tuple[int, ...]": _is_int_tuple,
-    "tuple[tuple[int, int], ...]": lambda value: (
-        isinstance(value, tuple) and all(_is_int_tuple(entry) and len(entry) == 2 for entry in value)
-    ),
+    "tuple[tuple[int, int], ...]": _are_pairs,
+    "Matrix": lambda value: isinstance(value, tuple) and all(map(_are_pairs, value)),
 }
 
 
@@ -145,9 +149,16 @@ def _check_node(circuit: Circuit, index: int, node: Node) -> None:
             _require(isinstance(read, Committed) and read.oracle == "data", f"{where} reads no data tensor", data)
             expected = (circuit.steps, circuit.batch, *shapes[0][1:])
             _require(shape == expected, f"{where} has another shape than {expected}", shape)
-        case Before(shape=shape):
-            legal = shape == shapes[0] and shape[:1] == (circuit.steps,)
-            _require(legal, f"{where} has no axis of steps", (shape, shapes[0]))
+        case Filter(shape=shape, rows=rows):
+            _require(len(shapes[0]) >= 1, f"{where} reads a tensor without axes", shapes[0])
+            legal = shape == (len(rows), *shapes[0][1:])
+            _require(legal, f"{where} has another shape than its matrix gives", (shape, shapes[0], len(rows)))
+            _require(all(map(is_canonical, rows)), f"{where} has a row that is not in canonical form", rows)
+            _require(
+                max(map(width, rows), default=0) <= prod(shapes[0][:1]), f"{where} reads columns out of nowhere", rows
+            )
+            large = [c for runs in rows for _, c in runs if abs(c) >= MAX_COEFFICIENT]
+            _require(not large, f"{where} has an illegal coefficient", large)
         case Contract():
             _check_contract(where, node, *shapes)
 

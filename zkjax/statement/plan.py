@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from zkjax.statement.circuit import Circuit, CircuitError, Contract, Rows, operands
+from zkjax.statement.circuit import Circuit, CircuitError, Contract, Filter, Rows, operands
+from zkjax.statement.filters import run_count
 from zkjax.statement.layout import Layout, axis_bits, choose_log_message, lay_out, tensor_bits
 from zkjax.statement.parameters import MAX_LOG_MESSAGE, MIN_LOOKUP_ROW_BITS, Code
 
@@ -126,11 +127,12 @@ class Plan:
         """Raise CircuitError if verifying would take more than a bounded time and memory.
 
         The work of the verifier is that of its axis vectors; a circuit can make exponentially many.
-        A claim on scheduled rows costs one pass over the schedule as well.
+        A claim on scheduled rows costs one pass over the schedule as well, one on a filter one over its matrix.
         """
         work, schedule = 0, self.circuit.steps * self.circuit.batch
         for count, node in zip(self.claim_counts, self.circuit.nodes, strict=True):
-            work += count * (CLAIM_OVERHEAD + sum(node.shape) + (schedule if isinstance(node, Rows) else 0))
+            own = schedule if isinstance(node, Rows) else run_count(node.rows) if isinstance(node, Filter) else 0
+            work += count * (CLAIM_OVERHEAD + sum(node.shape) + own)
         if work > MAX_CLAIM_WORK:
             raise CircuitError(
                 "claims of the circuit are too many to verify", expected=f"<= {MAX_CLAIM_WORK}", got=work

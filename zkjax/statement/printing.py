@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Committed, Constant, Contract, Node, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Node, Rows
+from zkjax.statement.filters import Row, earlier
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -35,12 +36,19 @@ def _definition(node: Node) -> str:
             return f"axes ({axes}) of n{operand}, others summed"
         case Rows(node=operand):
             return f"scheduled rows of n{operand}"
-        case Before(node=operand):
-            return f"sum of n{operand} over earlier steps"
+        case Filter(node=operand, rows=rows):
+            if rows == earlier(len(rows)):
+                return f"sum of n{operand} over earlier steps"
+            return f"filter of the leading axis of n{operand} by " + "; ".join(map(_row, rows))
         case Contract():
             left, right, out = (_letters(x) for x in (node.left_labels, node.right_labels, node.out_labels))
             return f"contract {left},{right}->{out} of n{node.left}, n{node.right}"
     raise TypeError(f"no node: {node!r}")
+
+
+def _row(runs: Row) -> str:
+    """A row of a filter: its coefficients, each with the number of columns where that is not one."""
+    return "[" + ", ".join(f"{value} x{count}" if count > 1 else str(value) for count, value in runs) + "]"
 
 
 def _letters(labels: tuple[int, ...]) -> str:

@@ -20,14 +20,15 @@ from zkjax.errors import VerificationError
 from zkjax.fields.mersenne61 import P
 from zkjax.statement.circuit import (
     Axes,
-    Before,
     Circuit,
     Combine,
     Committed,
     Constant,
     Contract,
+    Filter,
     Rows,
 )
+from zkjax.statement.filters import Row
 
 Interval = tuple[int, int]
 # Every interval contains zero, so an end that has reached this size never comes back below it.
@@ -64,9 +65,9 @@ def check_ranges(circuit: Circuit) -> list[Interval]:
             case Rows(node=operand):
                 # A bounded data tensor is one integer tensor, also where its rows are read.
                 interval = intervals[operand] if operand in facts else facts.get(index, UNBOUNDED)
-            case Before(node=operand, shape=shape):
-                low, high = _sum_of(shape[0] - 1, intervals[operand])
-                interval = (min(low, 0), max(high, 0))
+            case Filter(node=operand, rows=rows):
+                sums = [_weighted(runs, intervals[operand]) for runs in rows]
+                interval = (min(0, *(low for low, _ in sums)), max(0, *(high for _, high in sums)))
             case Contract():
                 sizes = dict(zip(node.left_labels, circuit.nodes[node.left].shape, strict=True))
                 sizes |= dict(zip(node.right_labels, circuit.nodes[node.right].shape, strict=True))
@@ -134,6 +135,13 @@ def _plus(a: Interval, b: Interval) -> Interval:
 def _times(a: Interval, b: Interval) -> Interval:
     corners = [x * y for x in a for y in b]
     return (min(corners), max(corners))
+
+
+def _weighted(runs: Row, interval: Interval) -> Interval:
+    """Range of a row of a filter: its positive and its negative coefficients pull apart."""
+    up = sum(count * coefficient for count, coefficient in runs if coefficient > 0)
+    down = sum(count * coefficient for count, coefficient in runs if coefficient < 0)
+    return (up * interval[0] + down * interval[1], up * interval[1] + down * interval[0])
 
 
 def _sum_of(count: int, interval: Interval) -> Interval:

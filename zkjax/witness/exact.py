@@ -58,6 +58,18 @@ def axes(x: Array, source: Sequence[int], shape: Sequence[int], bound: int) -> A
     return jnp.broadcast_to(jnp.expand_dims(x, new), tuple(shape))
 
 
+def weighted(coefficients: Array, x: Array, bound: int) -> Array:
+    """Sum of coefficients[s] * x[s], int64 or float64; `bound` is at least the sum of all magnitudes."""
+    convert = as_float if bound <= EXACT else as_int
+    factors = convert(coefficients).reshape(-1, *([1] * (x.ndim - 1)))
+    return (factors * convert(x)).sum(axis=0)
+
+
+def filtered(matrix: Array, x: Array, bound: int) -> Array:
+    """The matrix along the leading axis, one row at a time; `bound` is as in `weighted`, for every row."""
+    return lax.map(lambda row: weighted(row, x, bound), matrix)
+
+
 def contract(node: Contract, left: Array, right: Array, bounds: tuple[int, int]) -> Array:
     """The contraction of `node`, whose labels describe the operands given.
 

@@ -1,7 +1,7 @@
 """Carries out the integer program: every committed and looked-up value of a block, exactly.
 
 One jitted program per circuit: static tensors first, then `lax.scan` over the steps with the
-running sums of the updates as its carry, then the totals. Data, weights and schedule are
+sums of the updates as its carry, then the totals. Data, weights and schedule are
 arguments, never constants, because compiled programs may be cached on disk.
 
 Nothing is clamped here except where a recipe says so: `check.check_lookups` finds what left its
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,8 @@ from jax import lax
 from zkjax.circuit.program import Lowered
 from zkjax.circuit.recipes import Gated, Quotient, Recipe, ReluGate, ReluOutput, RemainderLimb, ValueLimb
 from zkjax.errors import UserError, WitnessError
-from zkjax.statement.circuit import Axes, Before, Circuit, Combine, Committed, Constant, Contract, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Rows
+from zkjax.statement.filters import dense, earlier
 from zkjax.witness import exact
 from zkjax.witness.plan import Phase, Plan
 
@@ -66,6 +67,18 @@ class Values(Mapping[int, np.ndarray]):
 
     def __repr__(self) -> str:
         return f"<values of {len(self)} nodes, {self.nbytes} bytes>"
+
+
+class Carry(NamedTuple):
+    """What the scan over steps hands on.
+
+    `sums` by the node summed, `totals` (weighted sums) by the filter that they make, `history` by the
+    node kept: its slices so far, the rest zero.
+    """
+
+    sums: dict[int, Array]
+    totals: dict[int, Array]
+    history: dict[int, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,13 +201,11 @@ class Executor:
             if node not in whole:
                 whole[node] = exact.as_int(self._whole(node, whole, schedule))
 
-        def step(carry: dict[int, Array], at: Array) -> tuple[dict[int, Array], tuple[dict[int, Array], Array]]:
+        def step(carry: Carry, at: Array) -> tuple[Carry, tuple[dict[int, Array], Array]]:
             slices = self._step(whole, carry, schedule, at)
-            sums = {node: carry[node] + slices[node].astype(carry[node].dtype) for node in carry}
-            return sums, self._narrowed({node: slices[node] for node in plan.stacked})
+            return self._carried(carry, slices, at), self._narrowed({node: slices[node] for node in plan.stacked})
 
-        start = {node: jnp.zeros(self.circuit.nodes[node].shape[1:], self._sum_type(node)) for node in plan.carried}
-        totals, (stacked, fits) = lax.scan(step, start, jnp.arange(self.circuit.steps))
+        totals, (stacked, fits) = lax.scan(step, self._start(), jnp.arange(self.circuit.steps))
         for node in plan.late_order:
             whole[node] = exact.as_int(self._late(node, whole, totals, stacked, schedule))
         given = {*data, *before}
@@ -243,17 +254,73 @@ class Executor:
                 found[node] = (max(low, known[0]), min(high, known[1]))
         return found
 
-    def _sum_type(self, node: int) -> Any:
-        return np.float64 if self.circuit.steps * self.plan.bound(node) <= exact.EXACT else np.int64
+    def _start(self) -> Carry:
+        nodes, plan = self.circuit.nodes, self.plan
+        return Carry(
+            sums={
+                node: jnp.zeros(nodes[node].shape[1:], _exact_type(self.circuit.steps * plan.bound(node)))
+                for node in plan.carried
+            },
+            totals={
+                node: jnp.zeros(nodes[node].shape[1:], _exact_type(self._filter_bound(node)))
+                for node in plan.weighted_totals
+            },
+            history={node: jnp.zeros(nodes[node].shape, _exact_type(plan.bound(node))) for node in plan.kept},
+        )
 
-    def _step(self, whole: dict[int, Array], carry: dict[int, Array], schedule: Array, at: Array) -> dict[int, Array]:
+    def _carried(self, carry: Carry, slices: dict[int, Array], at: Array) -> Carry:
+        """What the next step reads: this step's slices added to the sums and kept in the history."""
+        totals = {}
+        for node, total in carry.totals.items():
+            coefficient = self._coefficients(node)[0, at].astype(total.dtype)
+            totals[node] = total + coefficient * slices[self.circuit.nodes[node].node].astype(total.dtype)  # type: ignore[union-attr]
+        return Carry(
+            sums={node: total + slices[node].astype(total.dtype) for node, total in carry.sums.items()},
+            totals=totals,
+            history={
+                node: lax.dynamic_update_index_in_dim(past, slices[node].astype(past.dtype), at, 0)
+                for node, past in carry.history.items()
+            },
+        )
+
+    def _coefficients(self, node: int) -> Array:
+        """The matrix of a filter, int64 [rows, columns]."""
+        kind = self.circuit.nodes[node]
+        assert isinstance(kind, Filter)
+        return jnp.asarray(np.array(dense(kind.rows, self.circuit.nodes[kind.node].shape[0]), np.int64))
+
+    def _filter_bound(self, node: int) -> int:
+        """The largest sum of magnitudes that a row of a filter makes."""
+        kind = self.circuit.nodes[node]
+        assert isinstance(kind, Filter)
+        return self.plan.bound(kind.node) * max(sum(n * abs(c) for n, c in runs) for runs in kind.rows)
+
+    def _filter_slice(self, node: int, slices: dict[int, Array], carry: Carry, at: Array) -> Array:
+        """A stepped filter at one step: earlier slices from what is carried, its own from this step."""
+        kind = self.circuit.nodes[node]
+        assert isinstance(kind, Filter)
+        if self.plan.is_running_sum(node):
+            return carry.sums[kind.node]
+        row, bound = self._coefficients(node)[at], self._filter_bound(node)
+        total = jnp.zeros(kind.shape[1:], np.int64)
+        if self.plan.reads_history(node):
+            total = exact.weighted(row, carry.history[kind.node], bound)
+        if not self.plan.cut(node):
+            own = slices[kind.node]
+            total = exact.combine([(1, total), (1, exact.weighted(row[at][None], own[None], bound))], bound)
+        return total
+
+    def _step(self, whole: dict[int, Array], carry: Carry, schedule: Array, at: Array) -> dict[int, Array]:
         """Slices of all nodes that a step computes, at step `at`."""
-        plan, slices = self.plan, {}
+        plan = self.plan
+        slices: dict[int, Array] = {}
         for node in plan.step_order:
             kind = self.circuit.nodes[node]
-            stepped = plan.phases[node] is Phase.STEPPED
+            if isinstance(kind, Filter) and plan.phases[node] is Phase.STEPPED:
+                slices[node] = self._filter_slice(node, slices, carry, at)
+                continue
             if plan.cut(node):
-                slices[node] = carry[kind.node] if stepped else lax.dynamic_index_in_dim(whole[node], at, 0, False)  # type: ignore[union-attr]
+                slices[node] = lax.dynamic_index_in_dim(whole[node], at, 0, False)
                 continue
             reads = [slices[operand] if sliced else whole[operand] for operand, sliced in plan.slice_reads(node) or ()]
             match kind:
@@ -263,6 +330,8 @@ class Executor:
                     slices[node] = self._axes(node, reads[0], _without_step(source), kind.shape[1:])
                 case Axes(source=(_, *source)):
                     slices[node] = self._axes(node, reads[0], source, kind.shape[1:])
+                case Filter():
+                    slices[node] = exact.weighted(self._coefficients(node)[at], reads[0], self._filter_bound(node))
                 case Contract():
                     slices[node] = self._contract(_without_label(kind, kind.out_labels[0]), reads)
                 case _:
@@ -276,8 +345,10 @@ class Executor:
         match kind:
             case Rows():
                 return reads[0][schedule]
-            case Before():
-                return jnp.cumsum(reads[0], axis=0) - reads[0]
+            case Filter(rows=rows):
+                if rows == earlier(len(rows)) and len(rows) == reads[0].shape[0]:
+                    return jnp.cumsum(reads[0], axis=0) - reads[0]
+                return exact.filtered(self._coefficients(node), reads[0], self._filter_bound(node))
             case Axes(source=source):
                 return self._axes(node, reads[0], source, kind.shape)
             case Contract():
@@ -289,13 +360,15 @@ class Executor:
         self,
         node: int,
         whole: dict[int, Array],
-        totals: dict[int, Array],
+        totals: Carry,
         stacked: dict[int, Array],
         schedule: Array,
     ) -> Array:
         kind = self.circuit.nodes[node]
         if isinstance(kind, Axes) and self.plan.is_total(node):
-            return self._axes(node, totals[kind.node], _without_step(kind.source), kind.shape)
+            return self._axes(node, totals.sums[kind.node], _without_step(kind.source), kind.shape)
+        if node in totals.totals:
+            return totals.totals[node][None]
         known = {
             operand: exact.as_int(stacked[operand]) if operand in stacked else whole[operand]
             for operand in self.plan.dependencies(node)
@@ -338,6 +411,10 @@ def follow(recipe: Recipe, source: Array, gate: Array = None) -> Array:
         case Gated(limit=limit):
             return gate * jnp.clip(source, -limit, limit)
     raise WitnessError(f"unknown recipe {recipe}")
+
+
+def _exact_type(bound: int) -> Any:
+    return np.float64 if bound <= exact.EXACT else np.int64
 
 
 def _without_step(source: Sequence[int]) -> list[int]:

@@ -1,14 +1,14 @@
 """When each node of a circuit is computed: before the scan over steps, inside it, or after it.
 
 The full tensors of a circuit depend on each other in a circle (weights, activations, gradients,
-weights); step by step they do not, because `Before` reads earlier steps only. So every node is
+weights); step by step they do not, because updates are filtered over earlier steps only. So every node is
 given a phase:
 
 - STATIC: depends on no batch; computed once, before the scan.
 - STEPPED: its leading axis counts steps and its slice at a step needs only slices of that step,
-  static tensors, and the running sums that `Before` nodes carry.
+  static tensors, and what filters carry from earlier steps: a running sum, or all earlier slices.
 - LATE: all the rest, such as the totals over the block; computed after the scan from stacked
-  slices and final running sums.
+  slices and final sums.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from zkjax.circuit.recipes import Gated
 from zkjax.errors import WitnessError
 from zkjax.statement.circuit import (
     Axes,
-    Before,
     Combine,
     Committed,
     Constant,
     Contract,
+    Filter,
     Rows,
     operands,
 )
+from zkjax.statement.filters import earlier, spans, width
 from zkjax.statement.ranges import Interval, check_ranges
 
 RECIPE_BOUND = 1 << 62
@@ -92,32 +93,66 @@ class Plan:
         kind = self.lowered.circuit.nodes[node]
         return isinstance(kind, Axes) and self.phases[kind.node] is Phase.STEPPED and 0 not in kind.source
 
+    def is_weighted_total(self, node: int) -> bool:
+        """Whether a late node is one row of a filter of a stepped tensor: a running weighted sum."""
+        kind = self.lowered.circuit.nodes[node]
+        return isinstance(kind, Filter) and self._is_stepped(kind.node) and len(kind.rows) == 1
+
+    def is_running_sum(self, node: int) -> bool:
+        """Whether a stepped node sums another over all earlier steps."""
+        kind = self.lowered.circuit.nodes[node]
+        return isinstance(kind, Filter) and self._is_stepped(node) and kind.rows == earlier(len(kind.rows))
+
+    def reads_history(self, node: int) -> bool:
+        """Whether a stepped node weighs slices of earlier steps, which must be kept."""
+        kind = self.lowered.circuit.nodes[node]
+        filters = isinstance(kind, Filter) and self._is_stepped(node) and not self.is_running_sum(node)
+        return filters and any(start < row for row, start, _, _ in spans(kind.rows))  # type: ignore[union-attr]
+
+    @cached_property
+    def weighted_totals(self) -> tuple[int, ...]:
+        """Late nodes that a running weighted sum gives."""
+        return tuple(node for node in self.late_order if self.is_weighted_total(node))
+
     @cached_property
     def carried(self) -> tuple[int, ...]:
         """Stepped nodes of which a running sum over the steps is kept."""
         nodes = self.lowered.circuit.nodes
         totals = {nodes[node].node for node in self.late_order if self.is_total(node)}  # type: ignore[union-attr]
-        found = set(totals)
-        while True:
-            order = self._order([*self.stacked, *sorted(found)], self._slice_operands)
-            sums = {nodes[node].node for node in order if isinstance(nodes[node], Before) and self._is_stepped(node)}  # type: ignore[union-attr]
-            if sums <= found:
-                return tuple(sorted(found))
-            found |= sums
+        sums = {nodes[node].node for node in self.step_order if self.is_running_sum(node)}  # type: ignore[union-attr]
+        return tuple(sorted(totals | sums))
+
+    @cached_property
+    def kept(self) -> tuple[int, ...]:
+        """Stepped nodes of which the slices of all earlier steps are kept."""
+        nodes = self.lowered.circuit.nodes
+        return tuple(sorted({nodes[node].node for node in self.step_order if self.reads_history(node)}))  # type: ignore[union-attr]
 
     @cached_property
     def stacked(self) -> tuple[int, ...]:
         """Stepped nodes whose slices are kept for every step."""
         nodes = set(self.required_in(Phase.STEPPED))
         for late in self.late_order:
-            if not self.is_total(late):
+            if not (self.is_total(late) or self.is_weighted_total(late)):
                 nodes |= {operand for operand in self.dependencies(late) if self._is_stepped(operand)}
         return tuple(sorted(nodes))
 
     @cached_property
     def step_order(self) -> tuple[int, ...]:
-        """Nodes of which a step computes its slice, in order; static ones among them."""
-        return tuple(self._order([*self.stacked, *self.carried], self._slice_operands))
+        """Nodes of which a step computes its slice, in order; static ones among them.
+
+        What a filter carries on to later steps is computed as well, though no slice of this step reads it.
+        """
+        nodes = self.lowered.circuit.nodes
+        late = [node for node in self.late_order if self.is_total(node) or self.is_weighted_total(node)]
+        roots = {*self.stacked, *(nodes[node].node for node in late)}  # type: ignore[union-attr]
+        while True:
+            order = self._order(sorted(roots), self._slice_operands)
+            filters = (nodes[node] for node in order if isinstance(nodes[node], Filter) and self._is_stepped(node))
+            missing = {node.node for node in filters} - set(order)  # type: ignore[union-attr]
+            if not missing:
+                return tuple(order)
+            roots |= missing
 
     def _slice_operands(self, node: int) -> list[int]:
         if self.cut(node):
@@ -125,11 +160,12 @@ class Plan:
         return [operand for operand, sliced in self.slice_reads(node) or () if sliced]
 
     def cut(self, node: int) -> bool:
-        """Whether the slice of a node comes from a running sum or from a tensor that is whole already."""
+        """Whether the slice of a node comes from earlier steps alone or from a tensor that is whole already."""
         kind = self.lowered.circuit.nodes[node]
         if self._is_stepped(node):
-            return isinstance(kind, Before)
-        return isinstance(kind, Committed | Before) or self.slice_reads(node) is None
+            return isinstance(kind, Filter) and all(stop <= row for row, _, stop, _ in spans(kind.rows))
+        sliced = isinstance(kind, Filter) and self.slice_reads(node) == [(kind.node, True)]
+        return isinstance(kind, Committed) or sliced or self.slice_reads(node) is None
 
     @cached_property
     def static_order(self) -> tuple[int, ...]:
@@ -210,8 +246,10 @@ def _slice_reads(lowered: Lowered, node: int) -> list[tuple[int, bool]] | None:
             return []
         case Combine(terms=terms):
             return [(operand, True) for _, operand in terms]
-        case Before(node=operand):
-            return [(operand, True)]
+        case Filter(node=operand, rows=rows):
+            columns = lowered.circuit.nodes[operand].shape[0]
+            causal = columns == len(rows) and all(width(runs) <= t + 1 for t, runs in enumerate(rows))
+            return [(operand, causal)]
         case Axes(node=operand, source=source):
             return [(operand, source[0] == 0)] if source[0] in (-1, 0) else None
         case Contract():
