@@ -7,6 +7,8 @@ import json
 import pytest
 
 from zkjax.files import Kind, write
+from zkjax.files.artefact import HEADER, VERSION
+from zkjax.statement.statement import parameter_hash
 
 
 @pytest.fixture
@@ -72,6 +74,22 @@ def test_verify_a_foreign_file(zkjax, tmp_path):
     result = zkjax("verify", "run")
     assert result.returncode == 1
     assert "not a file of zkjax" in result.stderr
+
+
+@pytest.mark.parametrize("kind", [Kind.STATEMENT, Kind.PROOF])
+def test_a_public_file_that_announces_more_than_its_kind_may_have_is_not_read(zkjax, tmp_path, kind):
+    """Its checksum may be right: whoever made it wants the reader's memory."""
+    path = tmp_path / "run" / f"{kind.title}.zkjax"
+    path.parent.mkdir()
+    write(path.with_name("statement.zkjax"), Kind.STATEMENT, parameter_hash(), b"no statement")
+    size = 1 << 27
+    with path.open("wb") as file:
+        file.write(HEADER.pack(kind.magic, VERSION, parameter_hash(), size))
+        file.truncate(HEADER.size + size + 32)
+    for command in (("verify", "run"), ("inspect", path.relative_to(tmp_path))):
+        result = zkjax(*command)
+        assert result.returncode == 1
+        assert "announces 134,217,728 bytes" in result.stderr
 
 
 @pytest.mark.parametrize("command", [["verify", "run"], ["inspect", "run/proof.zkjax"]])

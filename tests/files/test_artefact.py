@@ -105,6 +105,13 @@ def test_an_announced_length_is_refused_before_it_is_read(tmp_path):
         read(path, max_payload=1 << 30)
 
 
+def test_each_kind_has_a_limit_of_its_own():
+    limits = {**dict.fromkeys(Kind, 0), Kind.PROOF: len(PAYLOAD)}
+    assert decoded(WHOLE, kind=None, max_payload=limits).payload == PAYLOAD
+    with pytest.raises(FileTooLarge):
+        decoded(WHOLE, kind=None, max_payload={**dict.fromkeys(Kind, 1000), Kind.PROOF: len(PAYLOAD) - 1})
+
+
 def test_missing_and_unreadable(tmp_path):
     with pytest.raises(MissingFile):
         read(tmp_path / "nothing", max_payload=1000)

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import resource
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from zkjax.errors import VerificationError
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext
-from zkjax.statement.circuit import Circuit, CircuitError, Committed, Contract, Lookup, Node, Rows
+from zkjax.statement.circuit import (
+    Axes,
+    Circuit,
+    CircuitError,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Filter,
+    Lookup,
+    Node,
+    Rows,
+)
 from zkjax.statement.claims import ClaimSet
+from zkjax.statement.filters import Rows as Matrix
+from zkjax.statement.filters import row
 from zkjax.statement.plan import Plan
 from zkjax.statement.proof import Proof
 from zkjax.statement.statement import Statement, StatementError
 from zkjax.statement.tables import Table
+from zkjax.transcript.sponge import Transcript
 from zkjax.verifier import verify
 
 BITS = Table("range", 0, 1, 0)
@@ -28,13 +47,101 @@ def circuit_with(*nodes: Node, steps: int = 1, batch: int = 1) -> Circuit:
         *(Committed((), name, "w", 0) for name in ("before", "after", "advice")),
     ]
     every = (*scalars, *nodes)
-    lookups = tuple(Lookup(0, index, -1, -1, f"bit {index}") for index in (0, 1, 2, 3, len(every) - 1))
+    named = [index for index, node in enumerate(every) if isinstance(node, Committed)]
+    lookups = tuple(Lookup(0, index, -1, -1, f"bit {index}") for index in (*named, len(every) - 1))
     return Circuit(steps, batch, 1, every, (BITS,), lookups, (), ())
 
 
 def powers(count: int) -> Circuit:
     """The powers of a bit, each one phase of its own."""
     return circuit_with(*(Contract((), 3 + index, 3, (), (), ()) for index in range(count)))
+
+
+def many_axes(count: int, copies: int = 1) -> Circuit:
+    """Claims on contractions of two tensors with eight axes of two entries each."""
+    shape, labels = (2,) * 8, tuple(range(8))
+    tensor = [Axes(shape, 3, (-1,) * 8)]
+    contractions = [Contract(shape, 4, 4, labels, labels, labels) for _ in range(min(copies, count))]
+    terms = tuple((1, 5 + index % len(contractions)) for index in range(count))
+    return circuit_with(*tensor, *contractions, Combine(shape, terms))
+
+
+def chain_of_filters(count: int, rows: Matrix) -> Circuit:
+    """Filters of filters: of zeros, so that no range grows."""
+    shape = (len(rows),)
+    return circuit_with(Constant(shape, 0), *(Filter(shape, 4 + index, rows) for index in range(count)))
+
+
+def many_matrices() -> Circuit:
+    """One filter of each matrix, read by many claims."""
+    shape = (64,)
+    filters = [Filter(shape, 4, tuple(row(range(1 + t + i, 65 + t + i)) for t in range(64))) for i in range(100)]
+    lookups = tuple(Lookup(0, 5 + index, -1, -1, "filtered") for index in range(100))
+    circuit = circuit_with(Constant(shape, 0), *filters)
+    return replace(circuit, lookups=circuit.lookups + lookups * 60)
+
+
+def many_elements() -> Circuit:
+    """Nearly as many lookups as there may be: for each, a zero is hashed."""
+    big = Committed((1 << 15, 1 << 14), "advice", "big", 0)
+    return circuit_with(big, replace(big, name="large"), Combine(big.shape, ((1, 4),)))
+
+
+def many_lookups() -> Circuit:
+    circuit = powers(1)
+    return replace(circuit, lookups=circuit.lookups + (Lookup(0, 3, -1, -1, "bit"),) * 60_000)
+
+
+def long_axis() -> Circuit:
+    shape = (1 << 22,)
+    labels = (0,)
+    return circuit_with(Axes(shape, 3, (-1,)), *(Contract(shape, 4 + i, 4, labels, labels, labels) for i in range(2)))
+
+
+# Each at or near the bound on its work, or on another size.
+EXHAUSTING: dict[str, Callable[[], Circuit]] = {
+    "phases": lambda: powers(18_000),
+    "axes": lambda: many_axes(2_000, 2_000),
+    "claims": lambda: many_axes(2_000),
+    "filters": lambda: chain_of_filters(5_000, ((), ((1, 1),))),
+    "matrix": lambda: chain_of_filters(2, tuple(row(range(1 + t, 451 + t)) for t in range(450))),
+    "matrices": many_matrices,
+    "schedule": lambda: circuit_with(Rows((4096, 1024), 0), steps=4096, batch=1024),
+    "elements": many_elements,
+    "axis": long_axis,
+    "lookups": many_lookups,
+    "zeros": lambda: replace(powers(1), zeros=(3,) * 100_000),
+    "tables": lambda: replace(
+        powers(1), tables=(BITS, *(Table("gated", i - 65_536, 65_535 - i, 5) for i in range(63)))
+    ),
+    "terms": lambda: circuit_with(*(Combine((), ((1, 3),) * 40) for _ in range(15_000))),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXHAUSTING)
+def test_the_verifier_ends_in_ten_seconds_and_a_gigabyte(name, run_python):
+    """From bytes to the rejection of elements that mean nothing, in a process of its own."""
+    result = run_python("-c", f"from tests.soundness import test_hostile_statements as t; t.exhaust({name!r})")
+    assert result.returncode == 0, result.stderr
+    seconds, peak, kind = result.stdout.split()
+    assert kind == "ConsistencyError"
+    assert float(seconds) < 10
+    assert int(peak) < 10**9
+
+
+def exhaust(name: str) -> None:
+    """Print processor time, peak memory and the rejection of a long proof of zeros, nonces taken as good."""
+    circuit = EXHAUSTING[name]()
+    schedule = np.zeros((circuit.steps, circuit.batch), np.int64)
+    encoded = Statement(circuit, schedule, 1, ROOTS, 18).to_bytes()
+    Transcript.check_work = lambda self, label, bits, nonce: True  # type: ignore[method-assign]
+    start = time.process_time()
+    try:
+        verify(Statement.from_bytes(encoded), Proof(bytes(1 << 25)))
+    except VerificationError as error:
+        peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(time.process_time() - start, peak, type(error).__name__)
 
 
 def test_a_long_chain_of_phases_is_planned_in_linear_time():
@@ -56,6 +163,13 @@ def test_a_long_schedule_read_by_many_claims_is_refused(steps, batch, claims):
     nodes = [rows, *(Contract(shape, 4 + index, 4, labels, labels, labels) for index in range(claims))]
     with pytest.raises(CircuitError, match="too many to verify"):
         Plan(circuit_with(*nodes, steps=steps, batch=batch), 1).check_work()
+
+
+@pytest.mark.parametrize("copies", [1, 20_000])
+def test_many_contractions_of_many_axes_are_refused(copies):
+    """Axes of two cost next to nothing by their lengths, and eight of them 2 ms a claim."""
+    with pytest.raises(CircuitError, match="too many to verify"):
+        Plan(many_axes(3_000, copies), 1).check_work()
 
 
 def test_a_long_schedule_read_once_is_fine():

@@ -66,6 +66,7 @@ CASES = {
     "steps of another type": (lambda c: replace(bare(), steps=True), "steps out of range"),
     "no batch": (lambda c: replace(bare(), batch=0), "batch out of range"),
     "huge batch": (lambda c: replace(bare(), batch=1 << 25), "batch out of range"),
+    "huge schedule": (lambda c: replace(bare(), steps=1 << 12, batch=(1 << 10) + 1), "batch out of range"),
     "no rows": (lambda c: replace(bare(), rows=0), "rows out of range"),
     "other rows": (lambda c: replace(c, rows=4), r"node 0 \(Committed\) has another number of rows"),
     "nodes": (

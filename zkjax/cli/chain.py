@@ -11,9 +11,8 @@ import numpy as np
 
 from zkjax.errors import UserError
 from zkjax.files import Kind, RunFolder, decode_tensors, encode_tensors
+from zkjax.files.run_folder import MAX_SECRET_BYTES
 from zkjax.prover.checkpoint import Checkpoint
-
-MAX_SECRET_BYTES = 1 << 36
 
 
 class BadChain(UserError):

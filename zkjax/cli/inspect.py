@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from zkjax.cli.report import count, print_remarks, print_rows, size
-from zkjax.cli.verify import MAX_PROOF_BYTES
 from zkjax.errors import UserError, ZkjaxError
 from zkjax.files import Artefact, Kind, Ledger, read
+from zkjax.files.run_folder import MAX_SECRET_BYTES
 
 LABELS = {
     "bytes": "size",
@@ -51,7 +51,13 @@ def inspect(path: Path, *, circuit: bool, quiet: bool) -> dict[str, Any]:
 
 
 def _artefact(path: Path, circuit: bool) -> dict[str, Any]:
-    artefact = read(path, max_payload=MAX_PROOF_BYTES)
+    from zkjax.statement.proof import MAX_PROOF_BYTES
+    from zkjax.statement.statement import MAX_STATEMENT_BYTES
+
+    # Public files may come from anyone; secrets are the reader's own, and as large as the data set.
+    limits = dict.fromkeys(Kind, MAX_SECRET_BYTES)
+    limits |= {Kind.STATEMENT: MAX_STATEMENT_BYTES, Kind.PROOF: MAX_PROOF_BYTES}
+    artefact = read(path, max_payload=limits)
     result: dict[str, Any] = {
         "kind": artefact.kind.title,
         "secret": artefact.kind.secret,

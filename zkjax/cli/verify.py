@@ -13,9 +13,6 @@ from zkjax.files import RunFolder
 if TYPE_CHECKING:
     from zkjax.verifier import Summary
 
-MAX_STATEMENT_BYTES = 1 << 28
-MAX_PROOF_BYTES = 1 << 30
-
 
 def verify(path: Path, *, quiet: bool) -> dict[str, Any]:
     """Accept the run in folder `path`, or raise; returns what `--json` prints.
@@ -24,8 +21,8 @@ def verify(path: Path, *, quiet: bool) -> dict[str, Any]:
         VerificationError: rejected by a check
         FileError: a file is missing, foreign, truncated or damaged
     """
-    from zkjax.statement.proof import Proof
-    from zkjax.statement.statement import Statement, parameter_hash
+    from zkjax.statement.proof import MAX_PROOF_BYTES, Proof
+    from zkjax.statement.statement import MAX_STATEMENT_BYTES, Statement, parameter_hash
     from zkjax.verifier import verify as check
 
     folder = RunFolder(path)

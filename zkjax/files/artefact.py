@@ -13,6 +13,7 @@ import hashlib
 import os
 import stat
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,11 @@ def decode(
     *,
     kind: Kind | None = None,
     parameters: bytes | None = None,
-    max_payload: int,
+    max_payload: int | Mapping[Kind, int],
 ) -> Artefact:
     """The artefact in `content`, or a typed error; `path` is only named in messages.
+
+    `max_payload` bounds the payload, for each kind apart where it is a mapping.
 
     Raises:
         ForeignFile, UnknownVersion, OtherParameters, FileTooLarge, TruncatedFile, DamagedFile
@@ -94,10 +97,9 @@ def decode(
         raise TruncatedFile(path, f"has {len(content):,} bytes where its header says {total:,}")
     if len(content) > total:
         raise DamagedFile(path, f"has bytes after its end (header says {total:,})")
-    body, checksum = content[:-CHECKSUM_BYTES], content[-CHECKSUM_BYTES:]
-    if hashlib.sha256(body).digest() != checksum:
+    if hashlib.sha256(memoryview(content)[:-CHECKSUM_BYTES]).digest() != content[-CHECKSUM_BYTES:]:
         raise DamagedFile(path, "does not match its checksum")
-    return Artefact(found, version, stamp, body[HEADER.size :])
+    return Artefact(found, version, stamp, content[HEADER.size : -CHECKSUM_BYTES])
 
 
 def _decode_header(
@@ -105,7 +107,7 @@ def _decode_header(
     path: Path | str,
     kind: Kind | None,
     parameters: bytes | None,
-    max_payload: int,
+    max_payload: int | Mapping[Kind, int],
 ) -> tuple[Kind, int, bytes, int]:
     magic = content[: len(PREFIX) + 4]
     known = {each.magic: each for each in Kind}
@@ -123,8 +125,9 @@ def _decode_header(
         raise UnknownVersion(path, f"has format version {version}; this release reads {VERSION}")
     if parameters is not None and stamp != parameters:
         raise OtherParameters(path, f"was made under parameters {stamp.hex()[:16]}, expected {parameters.hex()[:16]}")
-    if length > max_payload:
-        raise FileTooLarge(path, f"announces {length:,} bytes, the limit is {max_payload:,}")
+    limit = max_payload if isinstance(max_payload, int) else max_payload[found]
+    if length > limit:
+        raise FileTooLarge(path, f"announces {length:,} bytes, the limit is {limit:,}")
     return found, version, stamp, length
 
 
@@ -133,9 +136,9 @@ def read(
     *,
     kind: Kind | None = None,
     parameters: bytes | None = None,
-    max_payload: int,
+    max_payload: int | Mapping[Kind, int],
 ) -> Artefact:
-    """The artefact at `path`. Never holds more than `max_payload` bytes and the envelope.
+    """The artefact at `path`. Never reads more than `max_payload` bytes and the envelope.
 
     Raises:
         MissingFile, CannotRead, and what `decode` raises

@@ -27,6 +27,7 @@ from zkjax.files.errors import CannotWrite, MissingFile
 from zkjax.files.ledger import Ledger
 
 SUFFIX = ".zkjax"
+MAX_SECRET_BYTES = 1 << 36
 
 
 class RunFolder:

@@ -24,15 +24,16 @@ from zkjax.statement.filters import Rows as Matrix
 from zkjax.statement.tables import Table
 
 ORACLES = ("data", "before", "after", "advice")
-MAX_CIRCUIT_BYTES = 1 << 23
+MAX_CIRCUIT_BYTES = 1 << 22
 MAX_NODES = 1 << 16
 MAX_DIMENSION = 1 << 22
 MAX_ELEMENTS = 1 << 40
-MAX_COMMITTED_ELEMENTS = 1 << 32
-MAX_LOOKUP_ENTRIES = 1 << 32
+MAX_COMMITTED_ELEMENTS = 1 << 31
+MAX_LOOKUP_ENTRIES = 1 << 31
 MAX_AXES = 8
 MAX_COEFFICIENT = 1 << 60
 MAX_STEPS = 1 << 12
+MAX_SCHEDULE = 1 << 22
 
 
 class CircuitError(VerificationError):

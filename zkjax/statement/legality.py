@@ -18,6 +18,7 @@ from zkjax.statement.circuit import (
     MAX_ELEMENTS,
     MAX_LOOKUP_ENTRIES,
     MAX_NODES,
+    MAX_SCHEDULE,
     MAX_STEPS,
     ORACLES,
     Axes,
@@ -40,7 +41,8 @@ from zkjax.statement.tables import Table
 def check_circuit(circuit: Circuit) -> None:
     """Raise CircuitError naming the first rule that `circuit` breaks."""
     _require(_is_int(circuit.steps) and 1 <= circuit.steps <= MAX_STEPS, "steps out of range", circuit.steps)
-    _require(_is_int(circuit.batch) and 1 <= circuit.batch <= MAX_DIMENSION, "batch out of range", circuit.batch)
+    batch = circuit.batch
+    _require(_is_int(batch) and batch >= 1 and circuit.steps * batch <= MAX_SCHEDULE, "batch out of range", batch)
     _require(_is_int(circuit.rows) and 1 <= circuit.rows <= MAX_DIMENSION, "rows out of range", circuit.rows)
     _require(len(circuit.nodes) <= MAX_NODES, "too many nodes", len(circuit.nodes))
     for index, node in enumerate(circuit.nodes):

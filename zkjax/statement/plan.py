@@ -15,8 +15,10 @@ from zkjax.statement.layout import Layout, axis_bits, choose_log_message, lay_ou
 from zkjax.statement.parameters import MAX_LOG_MESSAGE, MIN_LOOKUP_ROW_BITS, Code
 
 MAX_CLAIM_WORK = 1 << 25
-# What a claim costs beside its vectors, in entries of a vector.
+# What a claim costs for itself and for each axis, whatever its length, in entries of a vector.
 CLAIM_OVERHEAD = 1 << 8
+# What the messages of a contraction cost, in axes.
+CONTRACTION_AXES = 4
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,20 @@ class Plan:
         """Raise CircuitError if verifying would take more than a bounded time and memory.
 
         The work of the verifier is that of its axis vectors; a circuit can make exponentially many.
-        A claim on scheduled rows costs one pass over the schedule as well, one on a filter one over its matrix.
+        A claim on scheduled rows costs one pass over the schedule as well, one on a filter one over its
+        matrix, one on a contraction its messages and the axes of its factors.
         """
         work, schedule = 0, self.circuit.steps * self.circuit.batch
         for count, node in zip(self.claim_counts, self.circuit.nodes, strict=True):
-            own = schedule if isinstance(node, Rows) else run_count(node.rows) if isinstance(node, Filter) else 0
-            work += count * (CLAIM_OVERHEAD + sum(node.shape) + own)
+            axes, own = len(node.shape), 0
+            match node:
+                case Rows():
+                    own = schedule
+                case Filter(rows=rows):
+                    own = run_count(rows)
+                case Contract(left_labels=left, right_labels=right):
+                    axes += CONTRACTION_AXES + len(left) + len(right)
+            work += count * (CLAIM_OVERHEAD * (1 + axes) + sum(node.shape) + own)
         if work > MAX_CLAIM_WORK:
             raise CircuitError(
                 "claims of the circuit are too many to verify", expected=f"<= {MAX_CLAIM_WORK}", got=work

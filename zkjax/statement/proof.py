@@ -8,7 +8,8 @@ from zkjax.errors import VerificationError
 from zkjax.statement.statement import parameter_hash
 
 _HEAD = b"zkjax proof\0\0\0\0\0"
-MAX_PROOF_BYTES = 1 << 28
+# The columns of 2^31 committed elements in the longest rows take a quarter of it.
+MAX_PROOF_BYTES = 1 << 26
 
 
 class ProofFormatError(VerificationError):

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from zkjax.errors import VerificationError
-from zkjax.statement.circuit import MAX_CIRCUIT_BYTES, Circuit
+from zkjax.statement.circuit import MAX_CIRCUIT_BYTES, MAX_SCHEDULE, Circuit
 from zkjax.statement.commitment import CommitmentType
 from zkjax.statement.parameters import (
     COMBINATION_GRINDING_BITS,
@@ -33,7 +33,7 @@ from zkjax.statement.plan import Plan
 
 OBJECTS = ("data", "before", "after")
 _HEAD = b"zkjax statement\0"
-MAX_STATEMENT_BYTES = MAX_CIRCUIT_BYTES + (1 << 26)
+MAX_STATEMENT_BYTES = MAX_CIRCUIT_BYTES + 4 * MAX_SCHEDULE + (1 << 8)
 
 
 class StatementError(VerificationError):
