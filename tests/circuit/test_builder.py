@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zkjax.circuit.builder import CircuitBuilder
+from zkjax.circuit.builder import CircuitBuilder, limb_widths
 from zkjax.circuit.recipes import Quotient, RemainderLimb
 from zkjax.statement.circuit import Axes, CircuitError, Combine, Committed, Constant
 from zkjax.statement.ranges import check_ranges
@@ -59,6 +59,34 @@ def test_remainders_have_limbs_of_exactly_their_width(b, x, shift):
     committed = [node.name for node in circuit.nodes if isinstance(node, Committed) and "remainder" in node.name]
     assert len(committed) == len(widths) - 1, "the lowest limb is virtual"
     assert all(isinstance(recipe, Quotient | RemainderLimb) or "q" not in str(recipe) for recipe in lowered.recipes)
+    check_ranges(circuit)
+
+
+@pytest.mark.parametrize(
+    ("bits", "entries", "widths"),
+    [
+        (18, 1 << 20, [18]),
+        (18, 1 << 17, [16, 2]),
+        (17, 1 << 17, [17]),
+        (32, 1 << 20, [16, 16]),
+        (33, 1 << 20, [17, 16]),
+        (36, 1 << 18, [18, 18]),
+        (37, 1 << 20, [16, 16, 5]),
+        (16, 4, [16]),
+        (5, 1 << 20, [5]),
+    ],
+)
+def test_limbs_are_wide_where_that_saves_one(bits, entries, widths):
+    assert limb_widths(bits, entries) == widths
+
+
+def test_large_tensors_take_wide_tables(b, x):
+    before = b.state_before("w", (1 << 9, 1 << 9), fraction_bits=16, bits=17)
+    b.state_after("w", b.combine((1 << 33, before)), 33, fraction_bits=16, bits=17)
+    circuit = b.finish().circuit
+    committed = [node.name for node in circuit.nodes if isinstance(node, Committed)]
+    assert sorted(committed) == ["after/w/remainder[17:33]", "w", "w", "x"]
+    assert sorted(table.bits for table in circuit.tables) == [4, 16, 17, 18]
     check_ranges(circuit)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
+import pytest
 
 from tests.compute import oracle
 from zkjax.compute.backend import DEFAULT, choose
@@ -19,27 +21,54 @@ def random_table(seed: int) -> Ext:
     return Ext(*np.random.default_rng(seed).integers(0, P, (2, PIECE), dtype=np.uint64))
 
 
-def test_a_tree_with_padding():
-    """Five columns of eight, so that pairs of pieces are padded on no side, on one, and on both."""
-    generator = np.random.default_rng(1)
-    constants = oracle.random_elements(2, 5)
-    columns = Columns(
-        tuple(
-            Column(int(number < 4), constant, generator.integers(-9, 9, PIECE).astype(kind))
-            for number, (constant, kind) in enumerate(zip(constants, ("i1", "i2", "i4", "i8", "i2"), strict=True))
-        ),
-        LOG_PIECE,
-        3,
-        K(3, 4),
-    )
+def column(seed: int, count: int, kinds: str, constant: K, rows: int = PIECE) -> Column:
+    """Integers of these types for re, im, second and multiplicity; - for none."""
+    generator = np.random.default_rng(seed)
+    arrays = [None if kind == "-" else generator.integers(-9, 9, rows).astype(kind) for kind in kinds.split()]
+    return Column(count, constant, *arrays)
+
+
+SORTS = ["i1 - - -", "i2 u1 i4 -", "i4 - - -", "i8 u1 - -", "i4 - i2 -"]
+TREES = {
+    # Of eight columns; pairs of pieces are padded on no side, on one, and on both.
+    "ones and zeros": ([1, 1, 1, 1, 0], SORTS),
+    "both numerators change": ([1, 0, 0, 1, 1, 1, 0], [SORTS[at % 5] for at in range(7)]),
+    "ones alone": ([1] * 8, [SORTS[at % 5] for at in range(8)]),
+    "a table among lookups": ([1, 1, 0, 1, 1], [*SORTS[:2], "i4 i1 i2 i4", *SORTS[3:]]),
+    "a table beside padding": ([1, 0], ["i4 - - -", "i4 i1 i2 i4"]),
+    "mostly padding": ([1], SORTS[1:2]),
+    "tables alone": ([0, 0], ["i4 - - i4", "i4 i1 i2 i4"]),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_tree_in_pieces(name):
+    """Layers of more than a piece, round by round: pieces of constant numerators, of others, of padding."""
+    counts, sorts = TREES[name]
+    constants = oracle.random_elements(2, len(counts))
+    some = tuple(column(at, *each) for at, each in enumerate(zip(counts, sorts, constants, strict=True)))
+    columns = Columns(some, LOG_PIECE, 3, K(3, 4))
     trees = [backend.tree(columns) for backend in (DEFAULT, REFERENCE)]
     assert trees[0].root() == trees[1].root()
-    number = columns.depth - 1
-    layers = [tree.layer(number, oracle.random_elements(number, number), K(5, 6)) for tree in trees]
-    for r in oracle.random_elements(7, 4):
-        assert layers[0].sums() == layers[1].sums()
-        for layer in layers:
-            layer.fold(r)
+    for number in range(LOG_PIECE, columns.depth):
+        layers = [tree.layer(number, oracle.random_elements(number, number), K(5, 6)) for tree in trees]
+        # Two rounds after the last pair of pieces; smaller tables are the backends' battery's.
+        for r in oracle.random_elements(7 + number, number - LOG_PIECE + 2):
+            assert layers[0].sums() == layers[1].sums()
+            for layer in layers:
+                layer.fold(r)
+
+
+def test_leaves_are_the_same_in_any_type():
+    """Columns read in place, and columns that are joined first."""
+    some = tuple(column(at, 1, sort, K(at, 7), rows=PIECE) for at, sort in enumerate(SORTS))
+    columns = Columns(some, LOG_PIECE, 3, K(3, 4))
+    with jax.enable_x64(True):
+        joined = columns.denominators(0, 8 * PIECE, K(1, 2))
+        for at in range(5):
+            apart = columns.denominators(at, PIECE, K(1, 2))
+            for ours, theirs in zip(apart, joined, strict=True):
+                assert np.array_equal(ours, theirs[at * PIECE : (at + 1) * PIECE])
 
 
 def test_a_product_with_gaps():

@@ -47,7 +47,7 @@ LIMIT = 7.5
 
 def model() -> Lowered:
     """A step with everything in it: a product, a rescaling, a ReLU, an update, a node that vanishes."""
-    with patch.multiple(builder, LIMB_BITS=8, DIRECT_RANGE_BITS=8):
+    with patch.multiple(builder, LIMB_BITS=8):
         b = CircuitBuilder(steps=2, batch=2, rows=4)
         x = b.rows(b.committed("x", (4, 3), oracle="data"))
         b.range_check(x, 0, 7, "data/x")

@@ -34,7 +34,7 @@ OPENINGS = 2
 
 def small_block(shape: DenseShape = SHAPE) -> Lowered:
     """A dense block with limbs of 8 bits, so that no table is large, and a counter of its steps."""
-    with patch.multiple(builder, LIMB_BITS=LIMB_BITS, DIRECT_RANGE_BITS=LIMB_BITS):
+    with patch.multiple(builder, LIMB_BITS=LIMB_BITS):
         lowered = dense_block(shape)
     circuit, first = lowered.circuit, len(lowered.circuit.nodes)
     before, after, steps, total, difference = range(first, first + 5)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from math import prod
 
 from zkjax.circuit.program import Lowered
 from zkjax.circuit.recipes import Gated, Quotient, Recipe, ReluGate, ReluOutput, RemainderLimb, ValueLimb
@@ -30,10 +32,21 @@ from zkjax.statement.circuit import (
 )
 from zkjax.statement.filters import Rows as Matrix
 from zkjax.statement.filters import earlier
-from zkjax.statement.tables import Table
+from zkjax.statement.tables import MAX_TABLE_BITS, Table
 
 LIMB_BITS = 16
-DIRECT_RANGE_BITS = 16
+
+
+def limb_widths(bits: int, entries: int) -> list[int]:
+    """Widths of the limbs, lowest first, of `bits` bits of a tensor of so many entries.
+
+    Limbs have LIMB_BITS, but are wider where that saves one, a lookup of every entry, and the table has
+    no more rows than the tensor has entries.
+    """
+    widest = max(LIMB_BITS, min(MAX_TABLE_BITS, entries.bit_length() - 1))
+    count, fewest = -(-bits // LIMB_BITS), -(-bits // widest)
+    width = LIMB_BITS if fewest == count else -(-bits // fewest)
+    return [min(width, bits - offset) for offset in range(0, bits, width)]
 
 
 @dataclass(frozen=True)
@@ -171,31 +184,30 @@ class CircuitBuilder:
         """0 <= node + 2**(shift - 1) - 2**shift * quotient < 2**shift, by limbs of exact widths."""
         shape = self.shape(node)
         terms = [(1, node), (1, self.constant(shape, 1 << (shift - 1))), (-(1 << shift), quotient)]
-        for offset in range(LIMB_BITS, shift, LIMB_BITS):
-            width = min(LIMB_BITS, shift - offset)
+        lowest, *others = limb_widths(shift, prod(shape))
+        for offset, width in zip(accumulate([lowest, *others]), others, strict=False):
             limb_name = f"{name}/remainder[{offset}:{offset + width}]"
             recipe = RemainderLimb(node, shift, offset, width)
             limb = self.committed(limb_name, shape, oracle="advice", recipe=recipe)
             self.range_check(limb, 0, (1 << width) - 1, limb_name)
             terms.append((-(1 << offset), limb))
-        width = min(LIMB_BITS, shift)
-        self.range_check(self.combine(*terms), 0, (1 << width) - 1, f"{name}/remainder[0:{width}]")
+        self.range_check(self.combine(*terms), 0, (1 << lowest) - 1, f"{name}/remainder[0:{lowest}]")
 
     def signed_range(self, node: int, bits: int, name: str) -> None:
         """-2**bits <= node < 2**bits, by one lookup or by limbs; `node` is committed."""
-        if bits + 1 <= DIRECT_RANGE_BITS:
-            self.range_check(node, -(1 << bits), (1 << bits) - 1, f"{name}/range")
+        shape, bias = self.shape(node), 1 << bits
+        lowest, *others = limb_widths(bits + 1, prod(shape))
+        if not others:
+            self.range_check(node, -bias, bias - 1, f"{name}/range")
             return
-        shape, bias, total = self.shape(node), 1 << bits, bits + 1
         terms = [(1, node), (1, self.constant(shape, bias))]
-        for offset in range(LIMB_BITS, total, LIMB_BITS):
-            width = min(LIMB_BITS, total - offset)
+        for offset, width in zip(accumulate([lowest, *others]), others, strict=False):
             limb_name = f"{name}/limb[{offset}:{offset + width}]"
             recipe = ValueLimb(node, bias, offset, width)
             limb = self.committed(limb_name, shape, oracle="advice", recipe=recipe)
             self.range_check(limb, 0, (1 << width) - 1, limb_name)
             terms.append((-(1 << offset), limb))
-        self.range_check(self.combine(*terms), 0, (1 << LIMB_BITS) - 1, f"{name}/limb[0:{LIMB_BITS}]")
+        self.range_check(self.combine(*terms), 0, (1 << lowest) - 1, f"{name}/limb[0:{lowest}]")
 
     def relu(self, quotient: int, *, lo: int, hi: int, limit: int, name: str) -> tuple[int, int]:
         """(output, gate) of the zkReLU tuple; also range-checks `quotient` to [lo, hi]."""

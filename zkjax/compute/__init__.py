@@ -8,7 +8,8 @@
 `pallas`         the kernels of `pallas_kernels`
 `whole`          drives `reference` and `pallas`: one program per size of table
 `blocked`        the same rounds over pieces of one size, in cache: for CPUs
-`pieces`         drives `blocked`
+`pieces`         drives `blocked`: products
+`piece_trees`    drives `blocked`: trees of fractions
 `host`           host memory that JAX reads in place
 `split_weights`  what the final opening adds up
 `encode`         Reed-Solomon rows for a commitment

@@ -12,8 +12,9 @@ from typing import Protocol
 import jax
 
 from zkjax.compute.leaves import Columns
+from zkjax.compute.piece_trees import PieceLayer, PieceTree
 from zkjax.compute.pieced import Pieced, whole
-from zkjax.compute.pieces import PieceLayer, PieceProduct, PieceTree
+from zkjax.compute.pieces import PieceProduct
 from zkjax.compute.reference import ReferenceKernels
 from zkjax.compute.whole import Kernels, WholeLayer, WholeProduct, WholeTree
 from zkjax.errors import UserError

@@ -218,6 +218,41 @@ def fold_pieces(low: Any, high: Any, spare: Any, r: Ext) -> Any:
     return _fold(low, high, np.int64(0), np.int64(PIECE), r, spare)
 
 
+def _folded(low: Any, high: Any, r: Ext) -> Any:
+    return _tables(lambda x, y: extension.fold(x, y, r), low, high)
+
+
+folded = jax.jit(_folded)
+folded_in_place = jax.jit(_folded, donate_argnames="low")
+
+
+@jax.jit
+def expanded(a: Ext, b: Ext, ratio: Ext, c0: Ext, c1: Ext) -> Children:
+    """u0, p1, q0, q1 of a = q0 + c0/ratio and b = q1 + c1/ratio, the numerators c0 and c1 being constants."""
+    inverse = extension.inverse(ratio)
+    p1 = Ext(*(jnp.broadcast_to(plane, a.shape) for plane in c1))
+    shifts = extension.mul(c0, inverse), extension.mul(c1, inverse)
+    return Children(extension.mul(ratio, a), p1, extension.sub(a, shifts[0]), extension.sub(b, shifts[1]))
+
+
+@jax.jit
+def factor_sums(low: tuple[Ext, Ext], high: tuple[Ext, Ext], pyramid: Ext) -> Array:
+    """Sums over a piece of equality[x] (a b)(X, x), at X = 0 and the coefficient of X^2; uint64[4]."""
+
+    def body(at: Array, carry: Any) -> Any:
+        sums, previous = carry
+        weight = _slice(pyramid, PIECE + jnp.maximum(at - 1, 0) * BLOCK)
+        sums = tuple(_accumulate(total, weight, x) for total, x in zip(sums, previous, strict=True))
+        (a, b), (a_high, b_high) = ([_slice(table, at * BLOCK) for table in tables] for tables in (low, high))
+        steps = extension.sub(a_high, a), extension.sub(b_high, b)
+        return sums, (extension.mul(a, b), extension.mul(*steps))
+
+    start = (_zeros(), _zeros())
+    # One block more than there are: the first one weights zeros, the last one makes a block that nothing reads.
+    sums, _ = lax.fori_loop(np.int64(0), np.int64(PIECE // BLOCK + 1), body, (start, start))
+    return _totals(sums)
+
+
 @jax.jit
 def layer_sums(low: Children, high: Children, offset: Array, half: Array, pyramid: Ext) -> Array:
     """uint64[4]: the sums of `_layer_sums`."""

@@ -21,7 +21,7 @@ import numpy as np
 from zkjax.compute import host
 from zkjax.compute.fractions import Fractions
 from zkjax.fields import arrays, extension
-from zkjax.fields.mersenne61 import K
+from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext, scalar
 
 UNIT = 1 << 11
@@ -71,35 +71,65 @@ class Columns:
         None stands for a piece of padding alone. Planes that hold one constant are those of
         `constant_planes`, shared and not to be donated.
         """
-        rows = 1 << self.row_bits
-        unit = min(rows, UNIT, size)
-        start = number * size
-        covered = range(start // rows, -(-(start + size) // rows))
-        within = slice(start % rows, start % rows + min(size, rows))
-        some = [self.columns[index] if index < len(self.columns) else PADDING for index in covered]
-        if all(column is PADDING for column in some):
+        if self.is_padding(number, size):
             return None
+        some, within = self._covered(number, size)
         zeros, ones = constant_planes(size)
-        re, im, second, multiplicity = (
-            _joined([None if array is None else array[within] for array in coordinate], size)
-            for coordinate in zip(*(column.integers for column in some), strict=True)
+        multiplicities = [column.multiplicity for column in some]
+        counts = [column.count for column in some]
+        if all(column is None for column in multiplicities) and set(counts) == {1}:
+            p = ones
+        else:
+            multiplicity = _present(_joined(multiplicities, within, size), size)
+            p = numerators(multiplicity, np.repeat(np.array(counts, np.int64), self._repeats(size)))
+        return Fractions(Ext(p, zeros), self.denominators(number, size, K.ZERO))
+
+    def is_padding(self, number: int, size: int) -> bool:
+        """Whether a piece is padding alone."""
+        return all(column is PADDING for column in self._covered(number, size)[0])
+
+    def numerator(self, number: int, size: int) -> int | None:
+        """The numerator that all leaves of a piece have, or None."""
+        some, _ = self._covered(number, size)
+        counts = {column.count for column in some}
+        return counts.pop() if len(counts) == 1 and all(column.multiplicity is None for column in some) else None
+
+    def denominators(self, number: int, size: int, shift: K) -> Ext:
+        """The denominators of a piece plus `shift`, in planes of their own."""
+        some, within = self._covered(number, size)
+        beta_squared = scalar(self.beta_squared)
+        if len(some) == 1 and some[0].re is not None:
+            (column,) = some
+            integers = (None if array is None else array[within] for array in (column.re, column.im, column.second))
+            return column_denominators(*integers, scalar(column.constant + shift), beta_squared)
+        re, im, second = (
+            _joined([getattr(column, name) for column in some], within, size) for name in ("re", "im", "second")
         )
-        repeats = min(size, rows) // unit
-        count = np.repeat(np.array([column.count for column in some], np.int64), repeats)
-        constant = Ext(*(np.repeat(plane, repeats) for plane in Ext.from_list([column.constant for column in some])))
-        p = ones if multiplicity is None and np.all(count == 1) else numerators(_present(multiplicity, size), count)
-        q = denominators(_present(re, size), im, second, constant, scalar(self.beta_squared))
-        return Fractions(Ext(p, zeros), q)
+        constants = Ext.from_list([column.constant + shift for column in some])
+        constant = Ext(*(np.repeat(plane, self._repeats(size)) for plane in constants))
+        return denominators(_present(re, size), im, second, constant, beta_squared)
+
+    def _covered(self, number: int, size: int) -> tuple[list[Column], slice]:
+        """The columns that a piece touches, and which rows of each."""
+        rows, start = 1 << self.row_bits, number * size
+        covered = range(start // rows, -(-(start + size) // rows))
+        some = [self.columns[index] if index < len(self.columns) else PADDING for index in covered]
+        return some, slice(start % rows, start % rows + min(size, rows))
+
+    def _repeats(self, size: int) -> int:
+        """How many units of a piece belong to one column."""
+        rows = 1 << self.row_bits
+        return min(size, rows) // min(rows, UNIT, size)
 
 
-def _joined(parts: Sequence[Integers], size: int) -> Integers:
-    """The parts one after the other, widened to int64."""
+def _joined(parts: Sequence[Integers], within: slice, size: int) -> Integers:
+    """The rows `within` of all parts one after the other, widened to int64."""
     if all(part is None for part in parts):
         return None
     length = size // len(parts)
     joined = host.empty(size, np.int64)
     for start, part in zip(range(0, size, length), parts, strict=True):
-        joined[start : start + length] = 0 if part is None else part
+        joined[start : start + length] = 0 if part is None else part[within]
     return joined
 
 
@@ -117,6 +147,23 @@ def constant_planes(size: int) -> tuple[jax.Array, jax.Array]:
 def numerators(multiplicity: jax.Array, counts: jax.Array) -> jax.Array:
     """count - multiplicity over F; int64[n], counts int64[u] hold for n/u rows each."""
     return arrays.from_signed(_spread(counts, multiplicity.shape[0]) - multiplicity)
+
+
+@jax.jit
+def column_denominators(
+    re: jax.Array, im: jax.Array | None, second: jax.Array | None, constant: Ext, beta_squared: Ext
+) -> Ext:
+    """constant - (re + i im) - beta^2 second, planes [n]; integers of any type narrower than 64 bits or int64."""
+
+    def minus(constant: jax.Array, integers: jax.Array) -> jax.Array:
+        # Less than p in magnitude: the wrapped sum is between zero and 3p.
+        return arrays.reduce(constant + np.uint64(P) - integers.astype(jnp.int64).astype(jnp.uint64))
+
+    imaginary = jnp.broadcast_to(constant.im, re.shape) if im is None else minus(constant.im, im)
+    value = Ext(minus(constant.re, re), imaginary)
+    if second is None:
+        return value
+    return extension.sub(value, extension.mul_base(beta_squared, arrays.from_signed(second.astype(jnp.int64))))
 
 
 @jax.jit

@@ -1,0 +1,320 @@
+"""Trees of fractions over tables in pieces, and the sumchecks of their layers.
+
+Leaves have numerators that hardly vary, so that their layer, half of all work, is walked through with two
+tables in place of four (`Factors`), made from the columns when they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from zkjax.compute import blocked
+from zkjax.compute.blocked import LOG_PIECE, PIECE
+from zkjax.compute.fractions import Children, Fractions
+from zkjax.compute.leaves import Columns, constant_planes
+from zkjax.compute.pieces import Spares, is_shared, pairs_of, read_sums
+from zkjax.fields.mersenne61 import K
+from zkjax.fields.vectors import Ext, equality_weights, scalar
+
+Array = jax.Array
+
+
+@lru_cache(maxsize=4)
+def pyramid(point: tuple[K, ...]) -> Ext:
+    """`blocked.equality_pyramid` of a point of at most LOG_PIECE coordinates."""
+    return blocked.equality_pyramid(Ext.from_list([K.ZERO] * (LOG_PIECE - len(point)) + list(point)))
+
+
+def _padding() -> Fractions:
+    """A piece of fractions 0/1, shared."""
+    zeros, ones = constant_planes(PIECE)
+    return Fractions(Ext(zeros, zeros), Ext(ones, zeros))
+
+
+def _mixed(nodes: Fractions, ratio: K) -> Ext:
+    program = blocked.mixed if is_shared(nodes.p) else blocked.mixed_in_place
+    return program(*nodes, scalar(ratio))
+
+
+def _first(table: Ext) -> K:
+    return K(int(np.asarray(table.re)[0]), int(np.asarray(table.im)[0]))
+
+
+class PieceTree:
+    """A tree of fractions; `layer(k, ...)` starts the sumcheck of layer k, from the root on.
+
+    The leaves, a third of the tree, are made twice: from the columns to the first layer above them,
+    and again when their own layer is reached, all others being given up by then.
+    """
+
+    def __init__(self, columns: Columns):
+        self._columns = columns
+        depth = columns.depth
+        self._layers: list[list[Fractions | None]] = [[]] * (depth + 1)
+        for number in reversed(range(depth)):
+            self._layers[number] = [self._parents(pair, 1 << number) for pair in self._pairs_of(number + 1)]
+        self._spares = Spares(tables=4)
+
+    def _pairs_of(self, number: int) -> Iterator[tuple[Fractions | None, Fractions | None]]:
+        """Pairs of pieces of a layer; a layer of one piece pairs with itself. The leaves are made on the way."""
+        half = max((1 << number) // PIECE // 2, 1)
+        both = half if 1 << number > PIECE else 0
+        for at in range(half):
+            if number == self._columns.depth:
+                low = self._columns.piece(at, PIECE)
+                yield low, self._columns.piece(at + both, PIECE) if both else low
+            else:
+                yield self._layers[number][at], self._layers[number][at + both]
+
+    def _parents(self, pair: tuple[Fractions | None, Fractions | None], half: int) -> Fractions | None:
+        low, high = pair
+        if low is None and high is None:
+            return None
+        if half < PIECE:
+            return blocked.join_within(low, np.int64(half))
+        # Adding 0/1 changes nothing. Leaves are not kept, so that nobody else holds the piece.
+        if high is None and 2 * half == 1 << self._columns.depth:
+            return low
+        return blocked.join_pieces(low or _padding(), high or _padding())
+
+    def root(self) -> tuple[K, K]:
+        (root,) = self._layers[0]
+        assert root is not None
+        return _first(root.p), _first(root.q)
+
+    def layer(self, number: int, point: Sequence[K], ratio: K) -> PieceLayer:
+        """The sumcheck of a layer, each once and in order: its tables are given up."""
+        nodes, self._layers[number + 1] = self._layers[number + 1], []
+        is_leaf = number + 1 == self._columns.depth
+        if 1 << (number + 1) <= PIECE:
+            only = self._columns.piece(0, PIECE) if is_leaf else nodes[0]
+            assert only is not None
+            return PieceLayer(only, point, ratio, self._spares)
+        pairs: list[_Pair] = [_NodePair(low, high, ratio) for low, high in pairs_of(nodes)]
+        return PieceLayer(_leaf_pairs(self._columns, ratio) if is_leaf else pairs, point, ratio, self._spares)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A piece of a layer whose numerators are the constants c0 and c1.
+
+    With a = q0 + c0/ratio and b = q1 + c1/ratio, p0 q1 + p1 q0 + ratio q0 q1 is ratio a b - c0 c1/ratio: two
+    tables in place of four.
+    """
+
+    tables: tuple[Ext, Ext]
+    c0: K
+    c1: K
+
+
+Piece = Children | Factors | None
+
+
+@dataclass
+class _NodePair:
+    """Both children of a piece of nodes, given up as they are taken."""
+
+    low: Fractions | None
+    high: Fractions | None
+    ratio: K
+    _made: Piece = None
+
+    def peek(self) -> Piece:
+        """The tables of the piece; p0 becomes u0 = p0 + ratio q0."""
+        if self._made is None and not self.low is self.high is None:
+            low, high = self.low or _padding(), self.high or _padding()
+            self._made = Children(_mixed(low, self.ratio), high.p, low.q, high.q)
+            self.low = self.high = None
+        return self._made
+
+    def take(self) -> Piece:
+        made, self._made = self.peek(), None
+        return made
+
+
+@dataclass(frozen=True)
+class _LeafPair:
+    """Two pieces of leaves, made whenever they are read: that costs less than to keep them."""
+
+    columns: Columns
+    at: tuple[int, int]
+    ratio: K
+
+    def peek(self) -> Piece:
+        columns, inverse = self.columns, self.ratio.inverse()
+        c0, c1 = (columns.numerator(at, PIECE) for at in self.at)
+        if c0 is not None and c1 is not None:
+            if columns.is_padding(self.at[0], PIECE) and columns.is_padding(self.at[1], PIECE):
+                return None
+            a, b = (columns.denominators(at, PIECE, inverse * c) for at, c in zip(self.at, (c0, c1), strict=True))
+            return Factors((a, b), K(c0), K(c1))
+        low, high = (columns.piece(at, PIECE) or _padding() for at in self.at)
+        return Children(_mixed(low, self.ratio), high.p, low.q, high.q)
+
+    take = peek
+
+
+_Pair = _NodePair | _LeafPair
+
+
+def _leaf_pairs(columns: Columns, ratio: K) -> list[_Pair]:
+    half = (1 << columns.depth) // PIECE // 2
+    return [_LeafPair(columns, (at, at + half), ratio) for at in range(half)]
+
+
+class _Sum(NamedTuple):
+    """A piece's share of a round: `scale` times the sums that a program gives, plus constants."""
+
+    started: Array | None
+    scale: K
+    at_zero: K
+    leading: K
+
+
+class PieceLayer:
+    """The rounds of one layer of one tree: `sums`, then `fold`, for every variable; then `children`.
+
+    `source` holds pairs of pieces of the next layer's nodes, or those nodes at the start of one piece.
+    """
+
+    _tables: list[Any]
+    _sums: list[_Sum]
+
+    def __init__(self, source: list[_Pair] | Fractions, point: Sequence[K], ratio: K, spares: Spares):
+        self._left, self._ratio, self._spares = list(point), ratio, spares
+        self._pyramid = pyramid(tuple(point[1:][-LOG_PIECE:]))
+        if isinstance(source, list):
+            self._tables = source
+            if len(source) == 1:
+                self._tables = [self._general(source[0].take())]
+                self._evaluate_within()
+            else:
+                half = len(source) // 2
+                self._sums = [self._started(source[at].peek(), source[half + at].peek()) for at in range(half)]
+        else:
+            half = 1 << len(point)
+            children = Children(*spares.take())
+            self._tables = [blocked.start_within(source, children, np.int64(half), scalar(ratio))]
+            self._evaluate_within()
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Equality weights of the pieces in the coming round."""
+        self._weights = [K.ONE]
+        if len(self._tables) > 1:
+            self._weights = equality_weights(self._left[1 : len(self._left) - LOG_PIECE]).to_list()
+
+    @cached_property
+    def _padded(self) -> Children:
+        """The tables of a piece of padding: u0 is 0 + ratio."""
+        padding = _padding()
+        return Children(blocked.mixed(*padding, scalar(self._ratio)), padding.p, padding.q, padding.q)
+
+    def _general(self, piece: Piece) -> Children:
+        """A piece as four tables."""
+        if piece is None:
+            return self._padded
+        if isinstance(piece, Children):
+            return piece
+        return blocked.expanded(*piece.tables, scalar(self._ratio), scalar(piece.c0), scalar(piece.c1))
+
+    def _alike(self, low: Piece, high: Piece) -> tuple[Piece, Piece]:
+        """Both pieces as two tables, or as four."""
+        if low is high is None:
+            return None, None
+        if isinstance(low, Children) or isinstance(high, Children):
+            return self._general(low), self._general(high)
+        ones = Factors((_padding().q, _padding().q), K.ZERO, K.ZERO)
+        return low or ones, high or ones
+
+    def _started(self, low: Piece, high: Piece) -> _Sum:
+        """Start the sums over a pair of whole pieces."""
+        low, high = self._alike(low, high)
+        if isinstance(low, Factors):
+            assert isinstance(high, Factors)
+            inverse = self._ratio.inverse()
+            started = blocked.factor_sums(low.tables, high.tables, self._pyramid)
+            # A piece's equality weights add up to one.
+            leading = (high.c0 - low.c0) * (high.c1 - low.c1)
+            return _Sum(started, self._ratio, -low.c0 * low.c1 * inverse, -leading * inverse)
+        if low is None:
+            # On padding u0 q1 + p1 q0 is the ratio, whatever X.
+            return _Sum(None, K.ONE, self._ratio, K.ZERO)
+        started = blocked.layer_sums(low, high, np.int64(0), np.int64(PIECE), self._pyramid)
+        return _Sum(started, K.ONE, K.ZERO, K.ZERO)
+
+    def _evaluate_within(self) -> None:
+        """Start the sums over the only piece."""
+        (tables,) = self._tables
+        half = np.int64(1 << len(self._left) >> 1)
+        started = blocked.layer_sums(tables, tables, half, half, self._pyramid)
+        self._sums = [_Sum(started, K.ONE, K.ZERO, K.ZERO)]
+
+    def sums(self) -> tuple[K, K]:
+        """The round polynomial, equality factor left out, at zero and its coefficient of X^2."""
+        at_zero, leading = K.ZERO, K.ZERO
+        for part, weight in zip(self._sums, self._weights, strict=True):
+            first, second = (K.ZERO, K.ZERO) if part.started is None else read_sums(part.started)
+            at_zero += weight * (part.scale * first + part.at_zero)
+            leading += weight * (part.scale * second + part.leading)
+        return at_zero, leading
+
+    def fold(self, r: K) -> None:
+        """Set the variable to the challenge."""
+        half = 1 << (len(self._left) - 1)
+        self._left.pop(0)
+        if half >= PIECE:
+            self._fold_pieces(r)
+        else:
+            (tables,) = self._tables
+            spare = Children(*self._spares.take())
+            folded, sums = blocked.layer_round(tables, spare, np.int64(half), scalar(r), self._pyramid)
+            self._spares.give(tables)
+            self._tables, self._sums = [folded], [_Sum(sums, K.ONE, K.ZERO, K.ZERO)]
+        self._weigh()
+
+    def _fold_pieces(self, r: K) -> None:
+        """Fold pairs of pieces; the sums over two results are started while they are in the cache."""
+        old, half = self._tables, len(self._tables) // 2
+        self._tables, quarter = [None] * half, half // 2
+        self._sums = []
+        for at in range(max(quarter, 1)):
+            for place in (at, at + quarter) if quarter else (at,):
+                self._tables[place] = self._folded(old, place, half, r)
+            if quarter:
+                self._sums.append(self._started(self._tables[at], self._tables[at + quarter]))
+        if not quarter:
+            self._tables = [self._general(self._tables[0])]
+            self._evaluate_within()
+
+    def _folded(self, old: list, at: int, half: int, r: K) -> Piece:
+        low, high = self._alike(_taken(old, at), _taken(old, half + at))
+        if isinstance(low, Factors):
+            assert isinstance(high, Factors)
+            c0, c1 = low.c0 + r * (high.c0 - low.c0), low.c1 + r * (high.c1 - low.c1)
+            return Factors(_folded_tables(low.tables, high.tables, r), c0, c1)
+        return None if low is None else _folded_tables(low, high, r)
+
+    def children(self) -> tuple[K, K, K, K]:
+        """p0, p1, q0, q1 at the challenges, after the last round."""
+        tables = self._tables.pop()
+        mixed, p1, q0, q1 = (_first(table) for table in tables)
+        self._spares.give(tables)
+        return mixed - self._ratio * q0, p1, q0, q1
+
+
+def _taken(pieces: list, at: int) -> Piece:
+    piece, pieces[at] = pieces[at], None
+    return piece.take() if isinstance(piece, _NodePair | _LeafPair) else piece
+
+
+def _folded_tables(low: Any, high: Any, r: K) -> Any:
+    """low + r (high - low), written over `low` unless others hold it."""
+    shared = any(is_shared(table) for table in low)
+    return (blocked.folded if shared else blocked.folded_in_place)(low, high, scalar(r))
