@@ -78,7 +78,7 @@ def test_one_column_beyond_the_budget_excludes_other_secrets(case, proofs):
     code = case.plan.code
     oracle = case.commitments.after.oracle
     positions = np.random.default_rng(0).permutation(code.length)[: code.mask_symbols + 1].tolist()
-    word = transform(oracle._coefficients(0, 1).reshape(-1), code.log_length)
+    word = transform(Ext.from_list([*oracle.message[0].to_list(), *oracle.masks[0].to_list()]), code.log_length)
     seen = {position: Ext.from_list([word[position].item()]) for position in positions}
     own = {node: case.values[node] for node in case.circuit.committed("after")}
     other = {node: values + 1 for node, values in own.items()}

@@ -429,7 +429,7 @@ def with_an_afterthought(case: Case, honest: Forgery) -> Forgery:
     message = committing._message(layout, plan.code, state)
     held = case.commitments.after.oracle
     own = transform(message.reshape(-1), plan.code.log_length)
-    old = transform(held._coefficients(0, 1).reshape(-1), plan.code.log_length)
+    old = transform(Ext.from_list([*held.message[0].to_list(), *held.masks[0].to_list()]), plan.code.log_length)
     points = [evaluation_point(position, plan.code.log_length) for position in distinct]
     values = [
         (old[position].item() - own[position].item()) / point**plan.code.message

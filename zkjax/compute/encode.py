@@ -2,7 +2,8 @@
 
 Rows are encoded in blocks, so that the transform's buffers stay small beside the codeword, which is
 held once. A column of the codeword is contiguous. A block runs on one core, so that there are as many
-threads as cores, up to a few: each holds buffers of its own.
+threads as cores, up to a few: each holds buffers of its own, made once and written to again and again,
+because the page faults of fresh memory cost as much as the transform.
 """
 
 from __future__ import annotations
@@ -11,49 +12,78 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from zkjax.fields import ntt
 from zkjax.fields.vectors import Ext
 
-BLOCK_SYMBOLS = 1 << 21
-MAX_BLOCK_ROWS = 16
+# A row of eight entries is one vector of 512 bits.
+BLOCK_ROWS = 8
 MAX_THREADS = 4
+# XLA prefers half of it by default; where there is no such vector this changes nothing.
+WIDE = {"xla_cpu_prefer_vector_width": "512"}
 
 
-@partial(jax.jit, static_argnames="log_length")
-def _encoded(coefficients: Ext, log_length: int) -> jax.Array:
-    """[rows, dimension] to [length, rows, 2], the last axis being (re, im)."""
-    columns = Ext(*(jnp.transpose(plane) for plane in coefficients))
-    return jnp.stack(list(ntt.transform(columns, log_length)), axis=-1)
+class _Buffers(NamedTuple):
+    """What one thread writes to: two tables [length, rows] for the transform, and `columns` [length, rows, 2]."""
+
+    first: Ext
+    second: Ext
+    columns: jax.Array
+
+    @classmethod
+    def blank(cls, length: int) -> _Buffers:
+        shape = (length, BLOCK_ROWS)
+        return cls(ntt.blank(shape, mark=0), ntt.blank(shape, mark=1), jnp.zeros((*shape, 2), jnp.uint64))
 
 
-def block_rows(log_length: int) -> int:
-    """How many rows are encoded at once, whatever their number: one compiled program per length."""
-    return max(1, min(MAX_BLOCK_ROWS, BLOCK_SYMBOLS >> log_length))
+@partial(jax.jit, static_argnames="log_length", donate_argnames="buffers", compiler_options=WIDE)
+def _encoded(buffers: _Buffers, message: Ext, masks: Ext, log_length: int) -> _Buffers:
+    """Rows with coefficients [message | masks], [rows, k] and [rows, e], as `columns`, the last axis being (re, im)."""
+    rows, k = message.shape
+    end = k + masks.shape[1]
+    filled = ntt.present(end, log_length)
+    gap = jnp.zeros((filled - end, rows), jnp.uint64)
+    planes = []
+    for plane, *parts in zip(buffers.first, message, masks, strict=True):
+        for start, part in zip((0, k), parts, strict=True):
+            plane = lax.dynamic_update_slice(plane, part.T, (start, 0))
+        planes.append(lax.dynamic_update_slice(plane, gap, (end, 0)))
+    source = Ext(*planes)
+    values, left = ntt.transform_within(source[:filled], (buffers.second, source), log_length)
+    return _Buffers(values, left, jnp.stack(list(values), axis=-1))
 
 
-def encode(rows: int, block: Callable[[int, int], Ext], log_length: int, out: np.ndarray) -> None:
+def encode(rows: int, block: Callable[[int, int], tuple[Ext, Ext]], log_length: int, out: np.ndarray) -> None:
     """Write the codewords of `rows` rows to `out`, uint64 [2**log_length, rows, 2].
 
-    `block(start, stop)` gives the coefficients [stop - start, dimension] of some rows. Entry j of
-    the result holds the values at `mersenne61.evaluation_point(j, log_length)`.
+    `block(start, stop)` gives message [stop - start, k] and masks [stop - start, e] of some rows: their
+    coefficients, lowest degree first. Entry j of the result holds the values at
+    `mersenne61.evaluation_point(j, log_length)`.
     """
-    width = block_rows(log_length)
+    idle: list[_Buffers] = []
 
     def write(start: int) -> None:
-        stop = min(start + width, rows)
-        coefficients = block(start, stop)
-        if stop - start < width:
-            padding = ((0, width - (stop - start)), (0, 0))
-            coefficients = Ext(*(np.pad(plane, padding) for plane in coefficients))
+        stop = min(start + BLOCK_ROWS, rows)
+        message, masks = block(start, stop)
+        if stop - start < BLOCK_ROWS:  # one compiled program per length
+            padding = ((0, BLOCK_ROWS - (stop - start)), (0, 0))
+            message, masks = (Ext(*(np.pad(plane, padding) for plane in part)) for part in (message, masks))
         with jax.enable_x64(True):  # holds for one thread
-            out[:, start:stop] = np.asarray(_encoded(coefficients, log_length))[:, : stop - start]
+            try:
+                buffers = idle.pop()
+            except IndexError:
+                buffers = _Buffers.blank(1 << log_length)
+            buffers = _encoded(buffers, message, masks, log_length)
+            out[:, start:stop] = np.asarray(buffers.columns)[:, : stop - start]
+        idle.append(buffers)
 
-    first, *others = range(0, rows, width)
+    first, *others = range(0, rows, BLOCK_ROWS)
     write(first)  # compiles
     if others:
         with ThreadPoolExecutor(min(MAX_THREADS, len(os.sched_getaffinity(0)))) as pool:

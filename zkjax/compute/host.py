@@ -32,7 +32,10 @@ def mapped(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     For the largest arrays: their memory goes back to the system at once, where malloc would cut it up
     for smaller ones, and a column of a codeword, written to at long strides, is on fewer pages.
     """
-    memory = mmap.mmap(-1, max(int(np.prod(shape)) * np.dtype(dtype).itemsize, 1))
+    size = max(int(np.prod(shape)) * np.dtype(dtype).itemsize, 1)
+    # Private: by default Python maps memory to be shared, which gets no large pages.
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    memory = mmap.mmap(-1, size, **private)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):
             memory.madvise(mmap.MADV_HUGEPAGE)

@@ -4,12 +4,13 @@ Layout [position, row]: the rows are independent polynomials and serve as lanes,
 are scalars. Decimation in frequency, output in bit-reversed order and left there: nothing
 downstream needs another order.
 
-A transform of 2^k positions runs as passes of up to five levels. With n = r q, a pass takes blocks
+A transform of 2^k positions runs as passes of up to six levels. With n = r q, a pass takes blocks
 of r positions at distance q into a small scratch buffer, transforms them there by radix 4, and
 multiplies by the twiddles that join them to the next pass, which works on q contiguous positions.
 So each pass reads and writes the whole array once, and positions whose distance is a power of two
-never compete for the same cache sets while they are worked on. Loops run on one core: to use two,
-call a compiled transform on the two halves of the rows from two threads.
+never compete for the same cache sets while they are worked on. Between levels entries are reduced
+partially, to below 2^61 + 7. Loops run on one core: to use two, call a compiled transform on the two
+halves of the rows from two threads.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ import numpy as np
 from jax import lax
 
 from zkjax.fields import extension
-from zkjax.fields.arrays import Array, reduce
+from zkjax.fields.arrays import Array, lazy_dot, partial_reduce, reduce
 from zkjax.fields.mersenne61 import P, bit_reverse, root_of_unity
 from zkjax.fields.vectors import Ext, powers
 
 _P = np.uint64(P)
-_PASS_LEVELS = 5
-_BLOCK_SYMBOLS = 1 << 14
+_2P = np.uint64(2 * P)
+_PASS_LEVELS = 6
+_BLOCK_SYMBOLS = 1 << 15
 
 
 def transform(coefficients: Ext, log_n: int) -> Ext:
@@ -41,25 +43,35 @@ def transform(coefficients: Ext, log_n: int) -> Ext:
     if coefficients.ndim != 2 or coefficients.shape[0] > n:
         raise ValueError(f"coefficients of shape {coefficients.shape} do not fit {n} points")
     k, rows = coefficients.shape
-    source = extension.asarray(coefficients)
-    # The first butterfly skips the quarters (the halves, if n is two) that hold no coefficient.
-    part = max(n // 4, 1)
-    present = max(-(-k // part), 1) * part
-    source = extension.concatenate([source, extension.zeros((present - k, rows))])
+    filled = extension.concatenate([extension.asarray(coefficients), extension.zeros((present(k, log_n) - k, rows))])
+    return transform_within(filled, (blank((n, rows), mark=0), blank((n, rows), mark=1)), log_n)[0]
+
+
+def present(k: int, log_n: int) -> int:
+    """How many positions the first butterfly reads: it skips quarters (halves, if n is two) without coefficients."""
+    part = max((1 << log_n) // 4, 1)
+    return max(-(-k // part), 1) * part
+
+
+def transform_within(coefficients: Ext, buffers: tuple[Ext, Ext], log_n: int) -> tuple[Ext, Ext]:
+    """`transform` of [present(k, log_n), rows], canonical, with two buffers [n, rows] to write to.
+
+    Returns the result and what is left of the other buffer.
+    """
+    n = 1 << log_n
     if log_n == 0:
-        return source
+        return coefficients, buffers[1]
     twiddles = powers(root_of_unity(log_n), n)
     passes = -(-log_n // _PASS_LEVELS)
-    # A pass never writes the buffer it reads; from the third on, it writes the one before that.
-    buffers: list[Ext] = []
+    # A pass never writes the buffer it reads.
+    source, (target, other) = coefficients, buffers
     level = 0
     for index in range(passes):
         levels = (log_n - level) // (passes - index)
-        target = _blank((n, rows), mark=index) if index < 2 else buffers[-2]
-        source = _pass(source, target, twiddles, n, level, levels)
-        buffers.append(source)
+        written = _pass(source, target, twiddles, n, level, levels)
+        source, target, other = written, other, written
         level += levels
-    return source
+    return source, target
 
 
 def _pass(source: Ext, target: Ext, twiddles: Ext, n: int, level: int, levels: int) -> Ext:
@@ -93,7 +105,7 @@ def _pass(source: Ext, target: Ext, twiddles: Ext, n: int, level: int, levels: i
     # One position more than a block: XLA would take an update of the whole buffer for the slice
     # itself, and read the strided source again in every kernel.
     scratch = (depth, size + 1, width, rows)
-    carry = (target.reshape(groups, size, distance, rows), _blank(scratch, mark=0), _blank(scratch, mark=1))
+    carry = (target.reshape(groups, size, distance, rows), blank(scratch, mark=0), blank(scratch, mark=1))
     return lax.fori_loop(0, (groups // depth) * steps, block, carry)[0].reshape(n, rows)
 
 
@@ -109,10 +121,10 @@ def _stage(source: Ext, target: Ext, radix: int, size: int, groups: int, filled:
         shape = (depth, distance, width, rows)
         inputs = [_slice(source, (0, base + at, 0, 0), shape) for at in range(0, min(size, filled), distance)]
         first, *others = _butterfly(inputs, radix)
-        target = _update(target, first, (0, base, 0, 0))
+        target = _update(target, _partial(first), (0, base, 0, 0))
         for index, (value, factor) in enumerate(zip(others, factors, strict=True), start=1):
             factor = Ext(*(jnp.asarray(plane).reshape(1, distance, 1, 1) for plane in factor))
-            target = _update(target, extension.mul(value, factor), (0, base + index * distance, 0, 0))
+            target = _update(target, _times(value, factor), (0, base + index * distance, 0, 0))
         return target
 
     return butterflies(0, target) if groups == 1 else lax.fori_loop(0, groups, butterflies, target)
@@ -131,7 +143,9 @@ def _last_stage(
         for at, value in enumerate(_butterfly(inputs, radix)):
             if joining is not None:
                 factor = _slice(joining, (base + at, offset), (1, width))
-                value = extension.mul(value, factor.reshape(1, 1, width, 1))
+                value = _times(value, factor.reshape(1, 1, width, 1))
+            else:
+                value = Ext(reduce(value.re), reduce(value.im))
             target = _update(target, value, (group, base + at, offset, 0))
         return target
 
@@ -148,26 +162,44 @@ def _joining_twiddles(twiddles: Ext, level: int, levels: int, distance: int) -> 
 
 
 def _butterfly(inputs: Sequence[Ext], radix: int) -> list[Ext]:
-    """The transform of 2 or 4 values, in bit-reversed order; missing inputs are zero."""
+    """The transform of 2 or 4 partially reduced values, in bit-reversed order; missing inputs are zero.
+
+    Results are below 2^64, congruent and not reduced.
+    """
     zero = extension.zeros(inputs[0].shape)
     values = [*inputs, *[zero] * (radix - len(inputs))]
     if radix == 2:
-        return [extension.add(*values), extension.sub(*values)]
+        a, b = values
+        return [Ext(a.re + b.re, a.im + b.im), Ext(a.re + _minus(b.re), a.im + _minus(b.im))]
     a, b, c, d = values
-    # Sums of four values, each at most p, one reduction; i (re, im) = (-im, re).
+    # i (re, im) = (-im, re). Two of four terms are below 2^61 + 7, the others at most 2^62.
     return [
-        Ext(_sum(a.re, b.re, c.re, d.re), _sum(a.im, b.im, c.im, d.im)),
-        Ext(_sum(a.re, _P - b.re, c.re, _P - d.re), _sum(a.im, _P - b.im, c.im, _P - d.im)),
-        Ext(_sum(a.re, _P - b.im, _P - c.re, d.im), _sum(a.im, b.re, _P - c.im, _P - d.re)),
-        Ext(_sum(a.re, b.im, _P - c.re, _P - d.im), _sum(a.im, _P - b.re, _P - c.im, d.re)),
+        Ext(a.re + b.re + c.re + d.re, a.im + b.im + c.im + d.im),
+        Ext(a.re + _minus(b.re) + c.re + _minus(d.re), a.im + _minus(b.im) + c.im + _minus(d.im)),
+        Ext(a.re + _minus(b.im) + _minus(c.re) + d.im, a.im + b.re + _minus(c.im) + _minus(d.re)),
+        Ext(a.re + b.im + _minus(c.re) + _minus(d.im), a.im + _minus(b.re) + _minus(c.im) + d.re),
     ]
 
 
-def _sum(a: Array, b: Array, c: Array, d: Array) -> Array:
-    return reduce(a + b + c + d)
+def _minus(x: Array) -> Array:
+    """-x for x below 2^61 + 7, at most 2^62."""
+    return _2P - x
 
 
-def _blank(shape: tuple[int, ...], mark: int) -> Ext:
+def _partial(value: Ext) -> Ext:
+    return Ext(partial_reduce(value.re), partial_reduce(value.im))
+
+
+def _times(value: Ext, factor: Ext) -> Ext:
+    """A product with canonical factors, both value and result reduced partially."""
+    value = _partial(value)
+    return Ext(
+        partial_reduce(lazy_dot(value.re, factor.re, value.im, _P - factor.im)),
+        partial_reduce(lazy_dot(value.re, factor.im, value.im, factor.re)),
+    )
+
+
+def blank(shape: tuple[int, ...], mark: int) -> Ext:
     """A buffer to be overwritten. Equal constants would be made once and then copied."""
     return Ext(jnp.full(shape, 2 * mark, jnp.uint64), jnp.full(shape, 2 * mark + 1, jnp.uint64))
 

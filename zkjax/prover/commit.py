@@ -98,14 +98,9 @@ class Oracle:
     def _rows(self) -> int:
         return self.layout.rows
 
-    def _coefficients(self, start: int, stop: int) -> Ext:
-        """Rows [start, stop) as coefficient vectors, message first."""
-        return Ext(
-            *(
-                np.concatenate([m[start:stop], r[start:stop]], axis=1)
-                for m, r in zip(self.message, self.masks, strict=True)
-            )
-        )
+    def _coefficients(self, start: int, stop: int) -> tuple[Ext, Ext]:
+        """Rows [start, stop) as coefficient vectors: the message symbols and, behind them, the masks."""
+        return self.message[start:stop], self.masks[start:stop]
 
     def _encoded(self) -> np.ndarray:
         rows = self._rows()
@@ -146,15 +141,17 @@ class AdviceOracle(Oracle):
     def _rows(self) -> int:
         return self.layout.rows + EXTRA_ADVICE_ROWS
 
-    def _coefficients(self, start: int, stop: int) -> Ext:
-        rows = self.layout.rows
-        own = super()._coefficients(min(start, rows), min(stop, rows))
+    def _coefficients(self, start: int, stop: int) -> tuple[Ext, Ext]:
+        rows, code = self.layout.rows, self.code
+        message, masks = super()._coefficients(min(start, rows), min(stop, rows))
         extra = (self.mask_row, self.pad_row, self.pad_mask)[max(start - rows, 0) : max(stop - rows, 0)]
-        planes = []
-        for plane, *more in zip(own, *extra, strict=True):
-            padded = [np.pad(row, (0, self.code.dimension - row.size))[None] for row in more]
-            planes.append(np.concatenate([plane, *padded]))
-        return Ext(*planes)
+        if not extra:
+            return message, masks
+        padded = ([np.pad(plane, (0, code.dimension - plane.size)) for plane in row] for row in extra)
+        tail = Ext(*(np.stack(planes) for planes in zip(*padded, strict=True)))
+        parts = ((message, tail[:, : code.message]), (masks, tail[:, code.message :]))
+        message, masks = (Ext(*map(np.concatenate, zip(*pair, strict=True))) for pair in parts)
+        return message, masks
 
 
 def commit_oracle(

@@ -1,0 +1,44 @@
+"""The encoder against NumPy, for rows that fill no block, and codes of every shape."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+import pytest
+
+from tests.compute.oracle import random_elements
+from zkjax.compute import host
+from zkjax.compute.encode import BLOCK_ROWS, encode
+from zkjax.fields.vectors import Ext, transform
+
+
+@pytest.mark.parametrize(
+    ("rows", "message", "masks", "log_length"),
+    [(1, 64, 9, 8), (BLOCK_ROWS, 64, 64, 7), (3 * BLOCK_ROWS - 1, 128, 300, 9), (2, 2048, 1000, 13)],
+)
+def test_columns_are_those_of_numpy(rows, message, masks, log_length):
+    planes = np.array([[entry.re, entry.im] for entry in random_elements(7, rows * (message + masks))], np.uint64)
+    table = Ext(*(np.ascontiguousarray(plane).reshape(rows, -1) for plane in planes.T))
+    out = np.zeros((1 << log_length, rows, 2), np.uint64)
+    encode(rows, lambda a, b: (table[a:b, :message], table[a:b, message:]), log_length, out)
+    expected = transform(Ext(table.re.T, table.im.T), log_length)
+    assert (out[..., 0] == expected.re).all()
+    assert (out[..., 1] == expected.im).all()
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="no large pages")
+def test_mapped_memory_may_have_large_pages():
+    array = host.mapped((1 << 22,), np.uint64)
+    address = array.ctypes.data
+    with open("/proc/self/smaps", encoding="ascii") as maps:
+        region: list[str] = []
+        for line in maps:
+            name, _, rest = line.partition(" ")
+            if "-" in name and not name.endswith(":"):
+                region = [rest]
+                start, end = (int(bound, 16) for bound in name.split("-"))
+            elif name == "VmFlags:" and start <= address < end:
+                break
+    assert "p" in region[0].split()[0]  # shared memory has none
+    assert "hg" in rest.split()
