@@ -7,6 +7,7 @@ import pytest
 
 import zkjax
 from tests.frontend.steps import batch_of, plain
+from zkjax.errors import UsageError
 from zkjax.prover.checkpoint import OtherCommitment
 
 SCHEDULE = np.arange(8).reshape(2, 4)
@@ -42,3 +43,24 @@ def test_a_block_starts_only_where_its_commitment_says(runs):
     assert following.before is made.after
     with pytest.raises(OtherCommitment, match="this run's before"):
         zkjax.commit(second, data=made.data, before=made.before)
+
+
+@pytest.mark.parametrize("openings", [0, -1, 1025, 2.0, True, "8"])
+def test_a_commitment_that_no_proof_could_open_is_not_made(runs, openings):
+    with pytest.raises(UsageError, match="openings must be a whole number from 1 to 1024, not"):
+        zkjax.commit(runs[0], openings=openings)
+
+
+def test_what_belongs_elsewhere_is_refused_by_name(runs):
+    made = zkjax.commit(runs[0])
+    with pytest.raises(UsageError, match=r"commit takes a Run, what program.run returns, not a dict"):
+        zkjax.commit({})
+    with pytest.raises(UsageError, match=r"commit takes as data a Checkpoint, .*, not a Commitments"):
+        zkjax.commit(runs[1], data=made)
+    with pytest.raises(
+        UsageError, match="prove takes as commitments Commitments, what commit returns, not a Checkpoint"
+    ):
+        zkjax.prove(runs[0], made.data)
+    with pytest.raises(UsageError, match="verify takes a Statement and a Proof, not bytes and NoneType"):
+        zkjax.verify(b"", None)
+    assert made.data.reserve() == 1

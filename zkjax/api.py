@@ -11,12 +11,12 @@ the next block starts from the weights that the first one ended in.
 
 from __future__ import annotations
 
-from zkjax.errors import UserError
+from zkjax.errors import UsageError
 from zkjax.files.ledger import Ledger
 from zkjax.program import Program, compile
 from zkjax.prover.checkpoint import Checkpoint, OtherCommitment
 from zkjax.prover.prove import Commitments, Progress, prove_block
-from zkjax.statement.parameters import DEFAULT_OPENINGS
+from zkjax.statement.parameters import DEFAULT_OPENINGS, MAX_OPENINGS
 from zkjax.statement.plan import Plan
 from zkjax.statement.proof import Proof
 from zkjax.statement.statement import Statement
@@ -42,6 +42,12 @@ def commit(
 
     Raises OtherCommitment if a reused commitment is to something else.
     """
+    _check_type("commit takes", run, Run, "what program.run returns")
+    for name, checkpoint in (("data", data), ("before", before)):
+        if checkpoint is not None:
+            _check_type(f"commit takes as {name}", checkpoint, Checkpoint, "a part of what commit returned before")
+    if isinstance(openings, bool) or not isinstance(openings, int) or not 1 <= openings <= MAX_OPENINGS:
+        raise UsageError(f"openings must be a whole number from 1 to {MAX_OPENINGS}, not {openings!r}")
     reused = [checkpoint for checkpoint in (data, before) if checkpoint is not None]
     plan = _plan(run, reused[0]) if reused else Plan(run.lowered.circuit, openings)
     made = {}
@@ -69,8 +75,9 @@ def prove(
     Raises OtherCommitment if `commitments` are to another run, OpeningsUsedUp if one has been opened
     as often as its hiding covers.
     """
-    if not isinstance(run, Run):
-        raise UserError(f"prove takes a Run, what program.run returns, not a {type(run).__name__}")
+    _check_type("prove takes", run, Run, "what program.run returns")
+    if commitments is not None:
+        _check_type("prove takes as commitments", commitments, Commitments, "what commit returns")
     progress("Commitment")
     if commitments is None:
         commitments = commit(run)
@@ -82,6 +89,12 @@ def prove(
     for checkpoint in {id(c): c for c in (commitments.data, commitments.before, commitments.after)}.values():
         checkpoint.reserve(ledger)
     return prove_block(run.lowered, run.witness, commitments, plan, progress)
+
+
+def _check_type(what: str, value: object, kind: type, source: str) -> None:
+    if not isinstance(value, kind):
+        article = "" if kind is Commitments else "a "
+        raise UsageError(f"{what} {article}{kind.__name__}, {source}, not a {type(value).__name__}")
 
 
 def _plan(run: Run, committed: Checkpoint) -> Plan:

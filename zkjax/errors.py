@@ -17,6 +17,10 @@ class UserError(ZkjaxError):
     """Base: the training step, the data or the options cannot be proved as they are."""
 
 
+class UsageError(UserError):
+    """Base: a command or function was called wrongly; what is to be proved is not at fault."""
+
+
 class WitnessError(ZkjaxError):
     """Base: the integer run cannot be carried out inside its proven ranges."""
 

@@ -73,6 +73,8 @@ def compile(
     if isinstance(bits, bool) or not isinstance(bits, int) or not LEAST_BITS <= bits <= MOST_BITS:
         raise UserError(f"bits must be a whole number from {LEAST_BITS} to {MOST_BITS}, not {bits!r}")
     reading = read_step(train_step, state, batch)
+    if isinstance(calibration, Mapping):
+        raise UserError("calibration is an iterable of batches, not one batch: pass a list of them")
     batches = [batch] if calibration is None else list(calibration)
     if not batches:
         raise UserError("calibration holds no batch")
@@ -81,11 +83,9 @@ def compile(
     step = reading.step
     for name in step.state:
         check_finite(f"state leaf {name!r}", np.asarray(before[name], np.float64))
-    seen = [*leaves, _data(reading, dataset, "data set")] if dataset is not None else leaves
-    for number, tree in enumerate(seen):
-        what = (
-            "data set" if number == len(leaves) else "batch" if calibration is None else f"calibration batch {number}"
-        )
+    seen = [_data(reading, dataset, "data set"), *leaves] if dataset is not None else leaves
+    for number, tree in enumerate(seen, start=len(leaves) - len(seen)):
+        what = "data set" if number < 0 else "batch" if calibration is None else f"calibration batch {number}"
         for name in step.data:
             check_finite(f"{what}: leaf {name!r}", np.asarray(tree[name], np.float64))
     data = {
@@ -197,7 +197,10 @@ class Program:
         of one step. Inside a longer block weights keep all their bits and are rounded once at its
         end, so a run of steps differs from `run` by that rounding, and changes below 2**-17 are
         lost here. The auxiliary output, if any, is the training step's own at `state`, in floats.
+
+        Raises UserError for input that does not fit, OutOfRangeError where the step leaves its ranges.
         """
+        _data(self.reading, batch, "batch", same_rows=True)
         rows = np.arange(self.batch, dtype=np.int32)[None]
         after = self._one_step.run(state, batch, rows).state
         return (after, jax.jit(self.train_step)(state, batch)[1]) if self.has_aux else after

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -214,7 +215,34 @@ def test_a_block_that_does_not_fit_the_chain(zkjax, first, published):
     result = zkjax("prove", EXPERIMENT, "--steps", "2", "--out", "first", "--resume-from", "first")
     assert result.returncode == 2
     assert "are both first" in result.stderr
+    (zkjax.folder / "other.py").write_text(EXPERIMENT.read_text().replace("nn.Dense(8)", "nn.Dense(9)"))
+    result = zkjax("prove", "other.py", "--steps", "2", "--out", "next", "--resume-from", "first")
+    assert result.returncode == 2
+    assert re.search(r"wrong use: first: its state.* is float32.*, the experiment's is float32", result.stderr)
     assert not (zkjax.folder / "next").exists()
+
+
+def test_a_chain_whose_commitments_are_used_up(zkjax, first, tmp_path):
+    shutil.copytree(zkjax.folder / "first", tmp_path / "first")
+    ledger = RunFolder(tmp_path / "first").ledger
+    while ledger.used(bytes.fromhex(first["data"])) < 8:
+        ledger.reserve(bytes.fromhex(first["data"]), 8)
+    arguments = ("--steps", "2", "--out", tmp_path / "next", "--resume-from", tmp_path / "first")
+    result = zkjax("prove", EXPERIMENT, *arguments)
+    assert result.returncode == 2
+    assert "the commitment to the data set has served 8 proofs" in result.stderr
+    assert "--openings" in result.stderr
+    assert not (tmp_path / "next").exists()
+
+
+def test_nobody_reads_on(zkjax, first):
+    result = zkjax(
+        "inspect",
+        "first/statement.zkjax",
+        "--circuit",
+        prefix=("bash", "-c", '"$@" | head -1; exit $PIPESTATUS', "bash"),
+    )
+    assert (result.returncode, result.stderr) == (141, "")
 
 
 def test_a_full_disk_keeps_the_run_that_was_there(zkjax, first, second):

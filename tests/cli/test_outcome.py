@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from zkjax.cli.outcome import outcome
-from zkjax.errors import UserError, VerificationError, WitnessError
+from zkjax.errors import UsageError, UserError, VerificationError, WitnessError
 from zkjax.files import CannotWrite, DamagedFile, MissingFile
 
 
@@ -24,6 +24,10 @@ def ended(capsys, error, as_json=False):
     ("error", "status", "message"),
     [
         (VerificationError("bad sum", expected=1, got=2), 1, "rejected: bad sum (expected 1, got 2)"),
+        (UsageError("both are a"), 2, "wrong use: both are a"),
+        (ModuleNotFoundError("No module named 'jax'", name="jax"), 2, "wrong use: No module named 'jax'; only verify"),
+        (UsageError("both are a"), 2, "wrong use: both are a"),
+        (ModuleNotFoundError("No module named 'jax'", name="jax"), 2, "wrong use: No module named 'jax'; only verify"),
         (UserError("line 3 divides"), 2, "cannot be proved: line 3 divides"),
         (WitnessError("step 7"), 1, "left its proven ranges: step 7"),
         (DamagedFile("a", "is damaged"), 1, "file: a: is damaged"),

@@ -43,6 +43,16 @@ def test_tells_what_it_counted_and_what_it_is(ledger, tmp_path):
     assert not Ledger(tmp_path).is_one()
 
 
+def test_reading_needs_no_right_to_write_and_makes_nothing(ledger, monkeypatch):
+    assert ledger.counts() == {}
+    assert not ledger.path.exists()
+    ledger.reserve(DATA, 3)
+    opened, real = [], os.open
+    monkeypatch.setattr(os, "open", lambda path, flags, *mode: opened.append(flags) or real(path, flags, *mode))
+    assert ledger.used(DATA) == 1
+    assert all(flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_CREAT for flags in opened)
+
+
 def test_is_private(ledger):
     ledger.reserve(DATA, 3)
     assert ledger.path.stat().st_mode & 0o777 == 0o600

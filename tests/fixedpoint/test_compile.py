@@ -140,7 +140,7 @@ def test_values_that_are_always_zero_have_no_format():
 
 def test_values_that_overflow_in_calibration():
     train_step, state = plain(rate=1e30)
-    with pytest.raises(UserError, match=r"is inf on all calibration batches|became NaN or infinite"):
+    with pytest.raises(UserError, match=r"NaN or infinite on calibration batch \d+: scale"):
         compile(train_step, state, batch_of(), steps=12, calibration=[batch_of(seed=s) for s in range(12)])
 
 

@@ -65,7 +65,7 @@ def test_data_sets_have_any_number_of_rows(program):
     ("change", "saying"),
     [
         (lambda d: {"image": d["image"]}, "data set has another structure.*it lacks 'label'"),
-        (lambda d: d | dict.fromkeys("abcd", d["label"]), "it has besides 'a', 'b', 'c' and 1 more"),
+        (lambda d: d | dict.fromkeys("abcd", d["label"]), "it has in addition 'a', 'b', 'c' and 1 more"),
         (lambda d: d | {"image": d["image"][:, :4]}, r"'image' has shape \(9, 4\), not \('rows', 5\)"),
         (lambda d: d | {"image": d["image"][:8]}, r"differ in their number of rows \(image: 8, label: 9\)"),
         (lambda d: {name: leaf[:3] for name, leaf in d.items()}, "has 3 rows, fewer than the 4 of one batch"),
@@ -88,7 +88,7 @@ def test_states_that_do_not_fit(program, state):
     for value, saying in ((np.nan, "holds nan"), (np.inf, "holds inf"), (9.0, "holds 9.0")):
         with pytest.raises(UserError, match=rf"state leaf 'params/Dense_0/kernel' {saying} at index \[2, 1\]"):
             program.quantize_state(changed(value))
-    with pytest.raises(UserError, match=r"another structure.*it lacks 'step', .* and has besides 'Dense_0/bias', "):
+    with pytest.raises(UserError, match=r"another structure.*it lacks 'step', .* and has in addition 'Dense_0/bias', "):
         program.quantize_state(state.params)
 
 
@@ -170,3 +170,20 @@ def test_a_wrong_translation_would_be_noticed(state, batch, monkeypatch):
     monkeypatch.setitem(RULES, "sub", arithmetic.RULES["add"])
     with pytest.raises(UserError, match="by something else than the training step does"):
         compile(step_with(), state, batch, steps=2)
+
+
+def test_a_step_takes_a_batch_of_its_size(program, state):
+    with pytest.raises(UserError, match=r"batch leaf 'image' has shape \(7, 5\), not \("):
+        program.step(state, batch_of(7))
+
+
+def test_calibration_is_not_one_batch(state, batch):
+    with pytest.raises(UserError, match="calibration is an iterable of batches, not one batch"):
+        compile(step_with(), state, batch, steps=3, calibration=batch)
+    with pytest.raises(UserError, match="it is a single ndarray, without the leaves 'image', 'label'"):
+        compile(step_with(), state, batch, steps=3, calibration=[batch["image"]])
+
+
+def test_a_ragged_schedule(program, state):
+    with pytest.raises(UserError, match=r"the schedule must be an array \[steps, batch\] of row numbers: "):
+        program.run(state, batch_of(50), [[1, 2], [3]])

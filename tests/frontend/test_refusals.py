@@ -188,7 +188,7 @@ def test_operations(loss_of, saying):
     ("train_step", "state", "batch", "saying"),
     [
         (lambda s, b: (1, s), {"w": WEIGHTS}, batch_of(), "must return.* of 2 with the state at place 1"),
-        (lambda s, b: {"v": s["w"]}, {"w": WEIGHTS}, batch_of(), "must return.*lacks 'w' and has besides 'v'"),
+        (lambda s, b: {"v": s["w"]}, {"w": WEIGHTS}, batch_of(), "must return.*lacks 'w' and has in addition 'v'"),
         (lambda s, b: list(s), (WEIGHTS,), batch_of(), "must return.*the same leaves in other containers"),
         (None, {"w": WEIGHTS}, batch_of(), "train_step is a NoneType, not a function"),
         (linear_step(squared), {"w": WEIGHTS}, batch_of() | {"n": np.array(list("abcd"))}, "'n' holds values of"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 def main() -> None:
     """Entry point of the console script. Exit status: 0 accepted, 1 rejected, 2 wrong use."""
-    from zkjax.cli.app import app
+    try:
+        from zkjax.cli.app import app
+    except KeyboardInterrupt:  # before there is a command that could say so
+        raise SystemExit(130) from None
 
     app(prog_name="zkjax")

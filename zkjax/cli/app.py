@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from zkjax.cli.outcome import outcome
+from zkjax.statement.parameters import DEFAULT_OPENINGS, MAX_OPENINGS
 
 app = typer.Typer(
     help="Prove in zero knowledge that a neural network was trained as claimed.",
@@ -56,8 +57,13 @@ def prove_command(
     ] = None,
     openings: Annotated[
         int,
-        typer.Option("--openings", min=1, max=1024, help="How many proofs may open each new commitment."),
-    ] = 8,
+        typer.Option(
+            "--openings",
+            min=1,
+            max=MAX_OPENINGS,
+            help="How many proofs may open each new commitment: at least the blocks of the chain.",
+        ),
+    ] = DEFAULT_OPENINGS,
     as_json: Json = False,
 ) -> None:
     """Train and prove one block of steps; write statement, proof and secrets to a run folder."""

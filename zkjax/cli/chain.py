@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from zkjax.errors import UserError
+from zkjax.errors import UsageError
 from zkjax.files import Kind, RunFolder, decode_tensors, encode_tensors
 from zkjax.files.run_folder import MAX_SECRET_BYTES
 from zkjax.prover.checkpoint import Checkpoint
 
 
-class BadChain(UserError):
+class BadChain(UsageError):
     """The block before does not belong to this experiment."""
 
 
@@ -38,18 +38,22 @@ def resume(path: Path, state: Any) -> Start:
 
     Raises:
         FileError: a secret file is missing, damaged or readable by others
-        BadChain: the state there has other leaves than the experiment's
+        BadChain: the state there has other leaves than the experiment's, or one of the commitments
+            that the next block opens has been opened as often as its hiding covers
     """
     folder = RunFolder(path)
     saved = folder.read_secret("state", Kind.STATE, max_payload=MAX_SECRET_BYTES)
     leaves, steps = decode_tensors(saved.payload, folder.secret_file("state"))
-    return Start(
-        _with_leaves(state, leaves, path),
-        steps,
-        folder,
-        _checkpoint(folder, "data"),
-        _checkpoint(folder, "after"),
-    )
+    resumed = _with_leaves(state, leaves, path)
+    data, before = _checkpoint(folder, "data"), _checkpoint(folder, "after")
+    for what, checkpoint in (("data set", data), ("weights", before)):
+        used = folder.ledger.used(checkpoint.digest)
+        if used >= checkpoint.budget:
+            raise BadChain(
+                f"{path}: the commitment to the {what} has served {used} proofs, all that its hiding covers: "
+                "begin the chain again with --openings as many as it has blocks, or with more --steps a block"
+            )
+    return Start(resumed, steps, folder, data, before)
 
 
 def state_bytes(state: Any, steps: int) -> bytes:
@@ -64,15 +68,18 @@ def _checkpoint(folder: RunFolder, name: str) -> Checkpoint:
 
 def _with_leaves(state: Any, saved: dict[str, np.ndarray], path: Path) -> Any:
     own = _numeric(state)
-    if own.keys() != saved.keys():
-        raise BadChain(f"{path}: its state has the leaves {sorted(saved)}, the experiment's has {sorted(own)}")
-    for name, leaf in own.items():
-        if np.shape(leaf) != saved[name].shape or np.asarray(leaf).dtype != saved[name].dtype:
+    for name in [*own, *saved]:
+        held, needed = _described(saved.get(name)), _described(own.get(name))
+        if held != needed:
             raise BadChain(
-                f"{path}: its state{name} is {saved[name].dtype}{list(saved[name].shape)}, "
-                f"the experiment's is {np.asarray(leaf).dtype}{list(np.shape(leaf))}"
+                f"{path}: its state{name} is {held}, the experiment's is {needed}: "
+                "resume with the experiment file that the block before was proved with"
             )
     return jax.tree_util.tree_map_with_path(lambda key, leaf: _like(leaf, saved.get(jax.tree_util.keystr(key))), state)
+
+
+def _described(leaf: Any) -> str:
+    return "missing" if leaf is None else f"{np.asarray(leaf).dtype}{list(np.shape(leaf))}"
 
 
 def _like(leaf: Any, value: np.ndarray | None) -> Any:

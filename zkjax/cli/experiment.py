@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from zkjax.errors import UserError
+from zkjax.errors import UsageError
 
 MODULE = "zkjax_experiment"
 PARTS = ("train_step", "state", "dataset", "schedule")
 
 
-class BadExperiment(UserError):
+class BadExperiment(UsageError):
     """The experiment file cannot be run, or does not return what a block needs."""
 
     def __init__(self, path: Path, message: str):

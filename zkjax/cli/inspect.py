@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zkjax.cli.report import count, print_remarks, print_rows, size
-from zkjax.errors import UserError, ZkjaxError
+from zkjax.errors import UsageError, ZkjaxError
 from zkjax.files import Artefact, Kind, Ledger, read
 from zkjax.files.run_folder import MAX_SECRET_BYTES
 
@@ -23,7 +23,7 @@ LABELS = {
 BELOW = ("remarks", "circuit", "schedule")
 
 
-class NoCircuit(UserError):
+class NoCircuit(UsageError):
     """Only a statement has a circuit to show."""
 
 

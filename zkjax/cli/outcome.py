@@ -13,12 +13,15 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from zkjax.errors import FileError, UserError, VerificationError, WitnessError, ZkjaxError
+from zkjax.errors import FileError, UsageError, UserError, VerificationError, WitnessError, ZkjaxError
 from zkjax.files import MissingFile
 
 ACCEPTED = 0
 REJECTED = 1
 WRONG_USE = 2
+INTERRUPTED = 130
+READER_GONE = 141
+PROVERS_PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex")
 
 
 def status_of(error: BaseException) -> int:
@@ -31,6 +34,8 @@ def family_of(error: BaseException) -> str:
     match error:
         case VerificationError():
             return "rejected"
+        case UsageError():
+            return "wrong use"
         case UserError():
             return "cannot be proved"
         case WitnessError():
@@ -52,18 +57,24 @@ def outcome(command: str, as_json: bool) -> Iterator[dict[str, Any]]:
     result: dict[str, Any] = {}
     try:
         yield result
+        if as_json:
+            print_json({"command": command, "status": ACCEPTED, **result})
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        _fail(command, as_json, "interrupted", None, 130)
+        _fail(command, as_json, "interrupted", None, INTERRUPTED)
+    except BrokenPipeError:  # as of `zkjax inspect ... | head`: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(READER_GONE) from None
     except ZkjaxError as error:
         _fail(command, as_json, f"{family_of(error)}: {error}", error, status_of(error))
     except MemoryError as error:
         _fail(command, as_json, "out of memory; prove fewer steps a block", error, REJECTED)
     except Exception as error:  # noqa: BLE001  the outermost boundary: a defect of zkjax itself
+        if isinstance(error, ModuleNotFoundError) and error.name in PROVERS_PACKAGES:
+            message = f"wrong use: {error}; only verify and inspect do without: install zkjax with its dependencies"
+            _fail(command, as_json, message, UsageError(message), WRONG_USE)
         message = f"{family_of(error)}: {type(error).__name__}: {error}"
         _fail(command, as_json, message, error, REJECTED)
-    else:
-        if as_json:
-            print_json({"command": command, "status": ACCEPTED, **result})
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, peak_me
 from zkjax.cli.progress import Stages
 from zkjax.cli.report import print_places, print_rows, proving_rows
 from zkjax.cli.verify import describe
-from zkjax.errors import UserError
+from zkjax.errors import UsageError
 from zkjax.files import Kind, RunFolder
 from zkjax.files.artefact import ENVELOPE_BYTES
 
@@ -33,7 +33,7 @@ EXPECTED = {
 PROVING = ("Witness", "Commitment", "Lookups", "Claims", "Opening")
 
 
-class BadFolder(UserError):
+class BadFolder(UsageError):
     """The run folders of this block and of the block before must differ."""
 
 

@@ -34,6 +34,7 @@ HEADER = struct.Struct("<8sI32sQ")
 CHECKSUM_BYTES = 32
 PARAMETER_HASH_BYTES = 32
 ENVELOPE_BYTES = HEADER.size + CHECKSUM_BYTES
+COPY_AGAIN = "it was damaged on its way or on disk, copy it again"
 
 
 class Kind(enum.Enum):
@@ -94,11 +95,11 @@ def decode(
     found, version, stamp, length = _decode_header(content, path, kind, parameters, max_payload)
     total = HEADER.size + length + CHECKSUM_BYTES
     if len(content) < total:
-        raise TruncatedFile(path, f"has {len(content):,} bytes where its header says {total:,}")
+        raise TruncatedFile(path, f"has {len(content):,} bytes where its header says {total:,}: {COPY_AGAIN}")
     if len(content) > total:
-        raise DamagedFile(path, f"has bytes after its end (header says {total:,})")
+        raise DamagedFile(path, f"has bytes after its end (header says {total:,}): {COPY_AGAIN}")
     if hashlib.sha256(memoryview(content)[:-CHECKSUM_BYTES]).digest() != content[-CHECKSUM_BYTES:]:
-        raise DamagedFile(path, "does not match its checksum")
+        raise DamagedFile(path, f"does not match its checksum: {COPY_AGAIN}")
     return Artefact(found, version, stamp, content[HEADER.size : -CHECKSUM_BYTES])
 
 
@@ -112,19 +113,22 @@ def _decode_header(
     magic = content[: len(PREFIX) + 4]
     known = {each.magic: each for each in Kind}
     if len(magic) < len(PREFIX) + 4 and any(each.startswith(magic) for each in known):
-        raise TruncatedFile(path, f"has {len(content)} bytes, too few for a header")
+        raise TruncatedFile(path, f"has {len(content)} bytes, too few for a header: {COPY_AGAIN}")
     if magic not in known:
         raise ForeignFile(path, "is not a file of zkjax")
     found = known[magic]
     if kind is not None and found is not kind:
-        raise ForeignFile(path, f"is a {found.title}, expected a {kind.title}")
+        raise ForeignFile(path, f"is a {found.title}, expected a {kind.title}: is it under another's name?")
     if len(content) < HEADER.size:
-        raise TruncatedFile(path, f"has {len(content)} bytes, too few for a header")
+        raise TruncatedFile(path, f"has {len(content)} bytes, too few for a header: {COPY_AGAIN}")
     _, version, stamp, length = HEADER.unpack_from(content)
     if version != VERSION:
-        raise UnknownVersion(path, f"has format version {version}; this release reads {VERSION}")
+        raise UnknownVersion(
+            path, f"has format version {version}; this release reads {VERSION}: use the one that made it"
+        )
     if parameters is not None and stamp != parameters:
-        raise OtherParameters(path, f"was made under parameters {stamp.hex()[:16]}, expected {parameters.hex()[:16]}")
+        made, ours = stamp.hex()[:16], parameters.hex()[:16]
+        raise OtherParameters(path, f"was made under parameters {made}, expected {ours}: use the release that made it")
     limit = max_payload if isinstance(max_payload, int) else max_payload[found]
     if length > limit:
         raise FileTooLarge(path, f"announces {length:,} bytes, the limit is {limit:,}")

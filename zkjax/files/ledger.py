@@ -70,8 +70,8 @@ class Ledger:
             if used >= budget:
                 raise BudgetUsedUp(
                     self.path,
-                    f"commitment {digest.hex()[:16]} was opened {used} times, all that its hiding "
-                    "covers; commit to the data afresh",
+                    f"commitment {digest.hex()[:16]} was opened {used} times, all that its hiding covers; "
+                    "begin afresh with a commitment that may be opened more often (openings)",
                 )
             self._append(descriptor, end, COUNTS.pack(digest, budget, used + 1), link)
             return used + 1
@@ -80,7 +80,7 @@ class Ledger:
         """How many openings of `digest` are used up.
 
         Raises:
-            DamagedFile, ForeignFile, UnknownVersion, CannotWrite
+            DamagedFile, ForeignFile, UnknownVersion, CannotRead
         """
         return self.counts().get(digest, (0, 0))[0]
 
@@ -88,10 +88,17 @@ class Ledger:
         """(openings used, budget) by digest, in the order of their first opening.
 
         Raises:
-            DamagedFile, ForeignFile, UnknownVersion, CannotWrite
+            DamagedFile, ForeignFile, UnknownVersion, CannotRead
         """
-        with self._locked() as descriptor:
+        try:
+            descriptor = open_plain(self.path)  # for reading only, and without making one
+        except MissingFile:
+            return {}
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
             return self._load(descriptor)[0]
+        finally:
+            os.close(descriptor)
 
     def is_one(self) -> bool:
         """Whether the file is there and begins as a ledger does."""

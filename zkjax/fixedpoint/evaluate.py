@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zkjax.errors import UserError
 from zkjax.fixedpoint.step import (
     Axes,
     DataLeaf,
@@ -78,7 +79,8 @@ def _moved(value: np.ndarray, source: tuple[int, ...], shape: tuple[int, ...]) -
 def calibrate(step: Step, state: Leaves, batches: Iterable[Leaves]) -> Calibration:
     """Train on `batches` in order, in floating point, and record the largest magnitudes.
 
-    A magnitude that became NaN or infinite is recorded as infinite.
+    A magnitude that became NaN or infinite is recorded as infinite; weights that did are refused
+    with a UserError that says after which batch.
     """
     nodes = np.zeros(len(step.nodes))
     weights = {name: _largest(np.asarray(state[name])) for name in step.state}
@@ -92,6 +94,12 @@ def calibrate(step: Step, state: Leaves, batches: Iterable[Leaves]) -> Calibrati
             first = first or after
             state = after
             count += 1
+            diverged = [name for name, largest in weights.items() if not np.isfinite(largest)]
+            if diverged:
+                raise UserError(
+                    f"the training step itself, in floating point, makes state leaf {diverged[0]!r} NaN or infinite "
+                    f"on calibration batch {count - 1}: scale the data to about one, or lower the learning rate"
+                )
     return Calibration(tuple(nodes.tolist()), weights, count, first)
 
 

@@ -144,7 +144,7 @@ def check_finite(what: str, values: np.ndarray) -> None:
     bad = ~np.isfinite(values)
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise UserError(f"{what} holds {values[index]} at index {list(index)}")
+        raise UserError(f"{what} holds {values[index]} at index {list(index)}, expected finite numbers")
 
 
 def quantized_data(name: str, form: DataFormat, values: Any) -> np.ndarray:

@@ -227,8 +227,8 @@ class Lowering:
         largest = self.calibration.nodes[index] * self._fold_scale(index)
         if not largest > 0 or largest == float("inf"):
             raise UserError(
-                f"the value made at {self.step.lines[index]} is {largest:g} on all calibration "
-                "batches, so that no format can be chosen: pass calibration= batches (and a state) "
+                f"the value made at {self.step.lines[index]} is {'infinite or NaN on some' if largest else '0 on all'} "
+                "calibration batches, so that no format can be chosen: pass calibration= batches (and a state) "
                 "on which it is finite and not zero"
             )
         precision = self.precision

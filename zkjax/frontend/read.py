@@ -222,12 +222,12 @@ def _returned(shapes: Any, state: Tree) -> bool:
         return True
     parts = [jax.tree_util.tree_structure(part) for part in shapes] if isinstance(shapes, tuple) else []
     if state.structure in parts:
-        given = f"a tuple of {len(parts)} with the state at place {parts.index(state.structure)}"
+        given = f"it returns a tuple of {len(parts)} with the state at place {parts.index(state.structure)}"
     else:
-        given = f"what {difference(state, shapes[0] if aux else shapes)}"
+        given = f"{'the first' if aux else 'what it returns'} {difference(state, shapes[0] if aux else shapes)}"
     raise UserError(
         "the training step must return the new state, or (state, aux), with the same tree structure as the state it "
-        f"takes; it returns {given}"
+        f"takes; {given}"
     )
 
 

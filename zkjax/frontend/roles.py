@@ -67,8 +67,10 @@ def difference(tree: Tree, given: Any) -> str:
     """How the leaves of the pytree `given` differ from those of `tree`, by name."""
     paths, _ = jax.tree_util.tree_flatten_with_path(given)
     names = {jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths}
+    if names == {""} and tree.names:
+        return f"is a single {type(given).__name__}, without the leaves {_listed(list(tree.names))}"
     missing, added = [name for name in tree.names if name not in names], sorted(names - set(tree.names))
-    said = [f"{verb} {_listed(leaves)}" for verb, leaves in (("lacks", missing), ("has besides", added)) if leaves]
+    said = [f"{verb} {_listed(leaves)}" for verb, leaves in (("lacks", missing), ("has in addition", added)) if leaves]
     return " and ".join(said) or "has the same leaves in other containers"
 
 

@@ -126,7 +126,8 @@ class Checkpoint:
                 )
             if self._used >= self.budget:
                 raise OpeningsUsedUp(
-                    f"{self!r} was opened {self._used} times, all that its hiding covers; commit to the data afresh"
+                    f"{self!r} was opened {self._used} times, all that its hiding covers; "
+                    "begin afresh with a commitment that may be opened more often (openings=)"
                 )
             self._used += 1
             return self._used

@@ -22,6 +22,7 @@ MAX_LOG_MESSAGE = 18
 LOG_BLOWUP = 2
 MIN_LOOKUP_ROW_BITS = 11
 DEFAULT_OPENINGS = 8
+MAX_OPENINGS = 1024
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ class Code:
     def is_legal(self) -> bool:
         """Whether the parameters are in the supported range and the code exists."""
         integers = all(type(value) is int for value in (self.log_message, self.openings))
-        if not (integers and MIN_LOG_MESSAGE <= self.log_message <= MAX_LOG_MESSAGE and 1 <= self.openings <= 1024):
+        if not (integers and MIN_LOG_MESSAGE <= self.log_message <= MAX_LOG_MESSAGE):
+            return False
+        if not 1 <= self.openings <= MAX_OPENINGS:
             return False
         try:
             return self.dimension < self.length

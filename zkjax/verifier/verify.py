@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from zkjax.errors import VerificationError
+from zkjax.errors import UsageError, VerificationError
 from zkjax.statement.claims import ClaimSet
 from zkjax.statement.parameters import DIGEST_BYTES, LOOKUP_GRINDING_BITS, SOUNDNESS_FLOOR_BITS
 from zkjax.statement.phases import claim_zeros, delay_bytes, zero_point_sizes
@@ -52,11 +52,14 @@ def verify(statement: Statement, proof: Proof) -> Summary:
     Accepting means: there are integers behind the three commitments, in the derived ranges, that
     satisfy the circuit exactly under the statement's schedule.
 
-    Raises a subclass of VerificationError naming the check that failed.
+    Raises a subclass of VerificationError naming the check that failed; UsageError for other objects.
 
     Soundness: the caller must know that `statement.circuit` is the program meant and that the
     commitments are the ones meant; see docs/soundness.md.
     """
+    if not isinstance(statement, Statement) or not isinstance(proof, Proof):
+        given = f"{type(statement).__name__} and {type(proof).__name__}"
+        raise UsageError(f"verify takes a Statement and a Proof, not {given}: decode bytes by their from_bytes")
     statement.check()
     check_ranges(statement.circuit)
     plan = statement.plan

@@ -120,7 +120,10 @@ def execute(
 
 def checked_schedule(schedule: np.ndarray, *, steps: int, batch: int, rows: int) -> np.ndarray:
     """`schedule` as an int32 array of its own; raises UserError naming the first wrong entry."""
-    array = np.asarray(schedule)
+    try:
+        array = np.asarray(schedule)
+    except ValueError as error:  # a list of lists of different lengths
+        raise UserError(f"the schedule must be an array [steps, batch] of row numbers: {error}") from error
     if not np.issubdtype(array.dtype, np.integer):
         raise UserError(f"the schedule must hold integers (row numbers), it has type {array.dtype}")
     if array.shape != (steps, batch):
