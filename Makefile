@@ -14,12 +14,13 @@ KERNELS_INSTALLED := $(KERNEL_VENV)/.installed
 PYTEST_WORKERS ?= 2
 DEMO_FOLDER ?= demo-run
 
-.PHONY: help venv demo test test-slow bench kernels lint format lock clean
+.PHONY: help venv demo test test-slow frozen bench kernels lint format lock clean
 
 help:
 	@echo "make demo       install, train and prove 16 steps on digits, verify, print one table"
 	@echo "make test       the fast test suite"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make frozen     prove the frozen proofs again, after a change of the format"
 	@echo "make bench      the training block of a digits network, timed by phase"
 	@echo "make kernels    compile the Pallas kernels to machine code, without a GPU"
 	@echo "make lint       ruff and mypy"
@@ -48,6 +49,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+frozen: $(INSTALLED)
+	$(BIN)/python -m tests.vectors.make_proofs
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/training_block.py --inputs 64 --width 128 --layers 3 --classes 10 \
