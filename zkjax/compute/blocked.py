@@ -28,6 +28,7 @@ from zkjax.fields.arrays import partial_reduce
 from zkjax.fields.mersenne61 import P
 from zkjax.fields.vectors import Ext
 
+WIDE = {"xla_cpu_prefer_vector_width": "512"}
 Array = jax.Array
 Size = jax.Array | np.int64
 
@@ -147,7 +148,7 @@ def fresh_pieces(tables: int) -> tuple[Ext, ...]:
     return tuple(extension.zeros(PIECE) for _ in range(tables))
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def equality_pyramid(point: Ext) -> Ext:
     """Equality weights of the last k of LOG_PIECE coordinates at [2^k, 2^(k+1)), for every k <= LOG_PIECE."""
     width = 1 << LOG_LOW
@@ -169,17 +170,24 @@ def equality_pyramid(point: Ext) -> Ext:
     return extension.concatenate([first, rows[1:]]).reshape(-1)
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def join_pieces(low: Fractions, high: Fractions) -> Fractions:
     """The parents of two pieces of a layer."""
     return join(Children(low.p, high.p, low.q, high.q))
+
+
+@partial(jax.jit, compiler_options=WIDE)
+def join_constant(q0: Ext, q1: Ext, c0: Array, c1: Array) -> Fractions:
+    """The parents c0/q0 + c1/q1 of two pieces of leaves, c0 and c1 being 0 or 1."""
+    parts = (arrays.add(c0 * b, c1 * a) for a, b in zip(q0, q1, strict=True))
+    return Fractions(Ext(*parts), extension.mul(q0, q1))
 
 
 def _children(nodes: Fractions, start: Array, half: Array) -> Children:
     return Children(*(_slice(table, start + shift) for table in nodes for shift in (0, half)))
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def join_within(nodes: Fractions, half: Array) -> Fractions:
     """The parents of a layer of 2 half nodes at the start of a piece."""
 
@@ -191,7 +199,7 @@ def join_within(nodes: Fractions, half: Array) -> Fractions:
     return lax.fori_loop(np.int64(0), _blocks(half), body, Fractions(empty, empty))
 
 
-@partial(jax.jit, donate_argnames="spare")
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
 def start_within(nodes: Fractions, spare: Children, half: Array, ratio: Ext) -> Children:
     """The tables of a layer's sumcheck from the 2 half nodes of the next one; p0 becomes u0."""
 
@@ -208,11 +216,11 @@ def _mixed(p0: Ext, q0: Ext, ratio: Ext) -> Ext:
     return extension.mul_add(ratio, q0, p0)
 
 
-mixed = jax.jit(_mixed)
-mixed_in_place = jax.jit(_mixed, donate_argnames="p0")
+mixed = jax.jit(_mixed, compiler_options=WIDE)
+mixed_in_place = jax.jit(_mixed, donate_argnames="p0", compiler_options=WIDE)
 
 
-@partial(jax.jit, donate_argnames="spare")
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
 def fold_pieces(low: Any, high: Any, spare: Any, r: Ext) -> Any:
     """Fold pairs of whole pieces: two equal pytrees of tables to one."""
     return _fold(low, high, np.int64(0), np.int64(PIECE), r, spare)
@@ -222,11 +230,11 @@ def _folded(low: Any, high: Any, r: Ext) -> Any:
     return _tables(lambda x, y: extension.fold(x, y, r), low, high)
 
 
-folded = jax.jit(_folded)
-folded_in_place = jax.jit(_folded, donate_argnames="low")
+folded = jax.jit(_folded, compiler_options=WIDE)
+folded_in_place = jax.jit(_folded, donate_argnames="low", compiler_options=WIDE)
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def expanded(a: Ext, b: Ext, ratio: Ext, c0: Ext, c1: Ext) -> Children:
     """u0, p1, q0, q1 of a = q0 + c0/ratio and b = q1 + c1/ratio, the numerators c0 and c1 being constants."""
     inverse = extension.inverse(ratio)
@@ -235,7 +243,7 @@ def expanded(a: Ext, b: Ext, ratio: Ext, c0: Ext, c1: Ext) -> Children:
     return Children(extension.mul(ratio, a), p1, extension.sub(a, shifts[0]), extension.sub(b, shifts[1]))
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def factor_sums(low: tuple[Ext, Ext], high: tuple[Ext, Ext], pyramid: Ext) -> Array:
     """Sums over a piece of equality[x] (a b)(X, x), at X = 0 and the coefficient of X^2; uint64[4]."""
 
@@ -253,13 +261,13 @@ def factor_sums(low: tuple[Ext, Ext], high: tuple[Ext, Ext], pyramid: Ext) -> Ar
     return _totals(sums)
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def layer_sums(low: Children, high: Children, offset: Array, half: Array, pyramid: Ext) -> Array:
     """uint64[4]: the sums of `_layer_sums`."""
     return _layer_sums(low, high, offset, half, pyramid)
 
 
-@partial(jax.jit, donate_argnames="spare")
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
 def layer_round(children: Children, spare: Children, half: Array, r: Ext, pyramid: Ext) -> tuple[Children, Array]:
     """Fold tables of 2 half entries within pieces; returns them and the sums of the next round."""
     folded = _fold(children, children, half, half, r, spare)
@@ -280,13 +288,13 @@ def _product_sums(low: tuple[Ext, Ext], high: tuple[Ext, Ext], offset: Array, ha
     return _totals(lax.fori_loop(np.int64(0), _blocks(half), body, (_zeros(), _zeros())))
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def product_sums(low: tuple[Ext, Ext], high: tuple[Ext, Ext], offset: Array, half: Array) -> Array:
     """uint64[4]: the sums of `_product_sums`."""
     return _product_sums(low, high, offset, half)
 
 
-@partial(jax.jit, donate_argnames="spare")
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
 def product_round(
     tables: tuple[Ext, Ext], spare: tuple[Ext, Ext], half: Array, r: Ext
 ) -> tuple[tuple[Ext, Ext], Array]:

@@ -6,9 +6,9 @@ tables in place of four (`Factors`), made from the columns when they are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ import numpy as np
 
 from zkjax.compute import blocked
 from zkjax.compute.blocked import LOG_PIECE, PIECE
+from zkjax.compute.cores import on_all_cores
 from zkjax.compute.fractions import Children, Fractions
 from zkjax.compute.leaves import Columns, constant_planes
 from zkjax.compute.pieces import Spares, is_shared, pairs_of, read_sums
@@ -58,30 +59,32 @@ class PieceTree:
         depth = columns.depth
         self._layers: list[list[Fractions | None]] = [[]] * (depth + 1)
         for number in reversed(range(depth)):
-            self._layers[number] = [self._parents(pair, 1 << number) for pair in self._pairs_of(number + 1)]
+            half = max((1 << (number + 1)) // PIECE // 2, 1)
+            self._layers[number] = on_all_cores(partial(self._parents, number), range(half))
         self._spares = Spares(tables=4)
 
-    def _pairs_of(self, number: int) -> Iterator[tuple[Fractions | None, Fractions | None]]:
-        """Pairs of pieces of a layer; a layer of one piece pairs with itself. The leaves are made on the way."""
-        half = max((1 << number) // PIECE // 2, 1)
-        both = half if 1 << number > PIECE else 0
-        for at in range(half):
-            if number == self._columns.depth:
-                low = self._columns.piece(at, PIECE)
-                yield low, self._columns.piece(at + both, PIECE) if both else low
-            else:
-                yield self._layers[number][at], self._layers[number][at + both]
+    def _parents(self, number: int, at: int) -> Fractions | None:
+        """Piece `at` of a layer, from the next one; leaves are made on the way."""
+        size = 1 << (number + 1)
+        if size <= PIECE:
+            only = self._piece(number + 1, 0)
+            return None if only is None else blocked.join_within(only, np.int64(size // 2))
+        places = at, at + size // PIECE // 2
+        is_leaf = number + 1 == self._columns.depth
+        if is_leaf and self._columns.is_padding(places[1], PIECE):
+            # Adding 0/1 changes nothing. Leaves are not kept, so that nobody else holds the piece.
+            return self._piece(number + 1, places[0])
+        if is_leaf:
+            c0, c1 = (self._columns.numerator(place, PIECE) for place in places)
+            if c0 is not None and c1 is not None:
+                q0, q1 = (self._columns.denominators(place, PIECE, K.ZERO) for place in places)
+                return blocked.join_constant(q0, q1, np.uint64(c0), np.uint64(c1))
+        low, high = (self._piece(number + 1, place) for place in places)
+        return None if low is high is None else blocked.join_pieces(low or _padding(), high or _padding())
 
-    def _parents(self, pair: tuple[Fractions | None, Fractions | None], half: int) -> Fractions | None:
-        low, high = pair
-        if low is None and high is None:
-            return None
-        if half < PIECE:
-            return blocked.join_within(low, np.int64(half))
-        # Adding 0/1 changes nothing. Leaves are not kept, so that nobody else holds the piece.
-        if high is None and 2 * half == 1 << self._columns.depth:
-            return low
-        return blocked.join_pieces(low or _padding(), high or _padding())
+    def _piece(self, number: int, at: int) -> Fractions | None:
+        is_leaf = number == self._columns.depth
+        return self._columns.piece(at, PIECE) if is_leaf else self._layers[number][at]
 
     def root(self) -> tuple[K, K]:
         (root,) = self._layers[0]
@@ -196,7 +199,9 @@ class PieceLayer:
                 self._evaluate_within()
             else:
                 half = len(source) // 2
-                self._sums = [self._started(source[at].peek(), source[half + at].peek()) for at in range(half)]
+                self._sums = on_all_cores(
+                    lambda at: self._started(source[at].peek(), source[half + at].peek()), range(half)
+                )
         else:
             half = 1 << len(point)
             children = Children(*spares.take())
@@ -282,15 +287,23 @@ class PieceLayer:
     def _fold_pieces(self, r: K) -> None:
         """Fold pairs of pieces; the sums over two results are started while they are in the cache."""
         old, half = self._tables, len(self._tables) // 2
-        self._tables, quarter = [None] * half, half // 2
-        self._sums = []
-        for at in range(max(quarter, 1)):
-            for place in (at, at + quarter) if quarter else (at,):
-                self._tables[place] = self._folded(old, place, half, r)
-            if quarter:
-                self._sums.append(self._started(self._tables[at], self._tables[at + quarter]))
-        if not quarter:
-            self._tables = [self._general(self._tables[0])]
+        new: list[Piece] = [None] * half
+        quarter = half // 2
+
+        def fold(at: int) -> None:
+            new[at] = self._folded(old, at, half, r)
+
+        def fold_and_start(at: int) -> _Sum:
+            fold(at)
+            fold(at + quarter)
+            return self._started(new[at], new[at + quarter])
+
+        self._tables = new
+        if quarter:
+            self._sums = on_all_cores(fold_and_start, range(quarter))
+        else:
+            fold(0)
+            self._tables = [self._general(new[0])]
             self._evaluate_within()
 
     def _folded(self, old: list, at: int, half: int, r: K) -> Piece:
