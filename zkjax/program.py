@@ -30,6 +30,7 @@ from zkjax.fixedpoint.formats import (
     STATE_FRACTION,
     check_finite,
     data_format,
+    label_format,
     quantized_data,
     quantized_state,
 )
@@ -89,7 +90,9 @@ def compile(
         for name in step.data:
             check_finite(f"{what}: leaf {name!r}", np.asarray(tree[name], np.float64))
     data = {
-        name: data_format(name, step.nodes[index].shape[1:], [each[name] for each in seen])
+        name: label_format(step.labels[name], step.nodes[index].shape[1:])
+        if name in step.labels
+        else data_format(name, step.nodes[index].shape[1:], [each[name] for each in seen])
         for name, index in step.data.items()
     }
     calibrated = calibrate(step, before, leaves)

@@ -150,18 +150,34 @@ def test_the_table_says_what_is_public(program):
     assert max(map(len, text.splitlines())) < 200
 
 
-def test_integer_labels_are_prepared_in_every_data_set():
+def test_what_is_computed_row_by_row_is_prepared_in_every_data_set():
     def train_step(state, batch):
         def loss_of(weights):
-            return jnp.mean((batch["image"] @ weights - jax.nn.one_hot(batch["label"], 3)) ** 2)
+            return jnp.mean((jnp.sin(batch["image"]) @ weights - batch["label"]) ** 2)
+
+        return {"w": state["w"] - 0.25 * jax.grad(loss_of)(state["w"])}
+
+    program = compile(train_step, {"w": np.full((5, 3), 0.5, np.float32)}, batch_of(), steps=2)
+    dataset = batch_of(11)
+    prepared = program.quantize_dataset(dataset)["image/sin"]
+    fraction = program.plan.data["image/sin"].fraction_bits
+    np.testing.assert_allclose(prepared * 2.0**-fraction, np.sin(dataset["image"]), atol=2.0**-fraction)
+    assert any("committed as the result" in remark for remark in program.circuit.remarks)
+
+
+def test_labels_out_of_their_classes_are_named():
+    def train_step(state, batch):
+        def loss_of(weights):
+            return optax.softmax_cross_entropy_with_integer_labels(batch["image"] @ weights, batch["label"]).mean()
 
         return {"w": state["w"] - 0.25 * jax.grad(loss_of)(state["w"])}
 
     batch = {"image": batch_of()["image"], "label": np.array([2, 0, 1, 2])}
     program = compile(train_step, {"w": np.full((5, 3), 0.5, np.float32)}, batch, steps=2)
-    dataset = {"image": batch_of(11)["image"], "label": np.arange(11) % 3}
-    np.testing.assert_array_equal(program.quantize_dataset(dataset)["label/eq"], np.eye(3)[np.arange(11) % 3])
-    assert any("committed as the result" in remark for remark in program.circuit.remarks)
+    for wrong in (-1, 3):
+        dataset = {"image": batch_of(11)["image"], "label": np.full(11, wrong)}
+        with pytest.raises(UserError, match=rf"'label' holds {wrong}.* outside of its range \[0, 2\]"):
+            program.quantize_dataset(dataset)
 
 
 def test_a_wrong_translation_would_be_noticed(state, batch, monkeypatch):

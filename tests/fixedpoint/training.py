@@ -43,6 +43,13 @@ def float_run(train_step: Callable, state: Any, dataset: Any, schedule: np.ndarr
     return state
 
 
+def differences(one: Any, other: Any) -> np.ndarray:
+    """Magnitudes of the differences of all weights of two states."""
+    trees = (getattr(state, "params", state) for state in (one, other))
+    pairs = zip(*map(jax.tree.leaves, trees), strict=True)
+    return np.concatenate([np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).ravel() for a, b in pairs])
+
+
 def distance(one: Any, other: Any) -> float:
     """Largest difference of the weights of two states."""
     trees = (getattr(state, "params", state) for state in (one, other))

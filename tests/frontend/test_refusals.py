@@ -65,12 +65,12 @@ def test_several_operations_are_reported_at_once_with_their_lines():
 
 def test_what_only_follows_from_a_problem_is_not_reported():
     def loss_of(weights, batch):
-        z = jnp.exp(batch["image"] @ weights)
+        z = jnp.cbrt(batch["image"] @ weights)
         return jnp.mean((z[:, :2].reshape(8) - 1.0) ** 2)
 
     error = refused(linear_step(loss_of), {"w": WEIGHTS}, batch_of())
     whats = {problem.what for problem in error.problems}
-    assert "the operation 'exp'" in whats
+    assert "the operation 'cbrt'" in whats
     assert not any("reshape" in what for what in whats)
 
 
@@ -81,12 +81,6 @@ def test_dead_code_is_not_reported():
         return {"w": weights - 0.125 * jax.grad(squared)(weights, batch)}, metrics
 
     assert read_step(train_step, {"w": WEIGHTS}, batch_of()).has_aux
-
-
-def test_cross_entropy():
-    error = refused_model(Network(), lambda z, y: optax.softmax_cross_entropy(z, y).mean())
-    assert any(problem.what == "the operation 'exp'" for problem in error.problems)
-    assert "squared loss" in str(error)
 
 
 @pytest.mark.parametrize(

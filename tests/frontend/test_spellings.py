@@ -135,7 +135,7 @@ def test_vmapped_losses_row_weights_and_leaves_that_stay():
     assert set(reading.step.data) == {"image", "label", "keep"}
 
 
-def test_integer_labels_made_one_hot_by_the_step_are_prepared_data():
+def test_integer_labels_made_one_hot_by_the_step_stay_labels():
     def train_step(state, batch):
         def loss_of(weights):
             return jnp.mean((batch["image"] @ weights - jax.nn.one_hot(batch["label"], 3)) ** 2)
@@ -144,10 +144,8 @@ def test_integer_labels_made_one_hot_by_the_step_are_prepared_data():
 
     batch = {"image": batch_of()["image"], "label": np.array([2, 0, 1, 2])}
     reading = assert_same_step(train_step, {"w": np.full((5, 3), 0.5, np.float32)}, batch)
-    (name,) = reading.prepared
-    assert name == "label/eq"
-    more = [np.zeros((11, 5), np.float32), np.arange(11) % 3]
-    np.testing.assert_array_equal(reading.prepared[name].of(more), np.eye(3)[np.arange(11) % 3])
+    assert not reading.prepared
+    assert reading.step.labels == {"label": 3}
 
 
 def test_names_roles_and_public_counters_of_a_train_state():

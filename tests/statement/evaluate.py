@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Positions, Rows
 from zkjax.statement.filters import dense
 
 
@@ -19,6 +19,8 @@ def evaluate(circuit: Circuit, committed: Mapping[int, np.ndarray], schedule: np
                 value = committed[index]
             case Constant(value=constant):
                 value = np.full(node.shape, constant, object)
+            case Positions(axis=axis):
+                value = np.indices(node.shape)[axis].astype(object)
             case Combine(terms=terms):
                 value = sum(coefficient * values[operand] for coefficient, operand in terms)
             case Axes(node=operand, source=source):

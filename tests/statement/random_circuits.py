@@ -14,6 +14,7 @@ from zkjax.statement.circuit import (
     Filter,
     Lookup,
     Node,
+    Positions,
     Rows,
 )
 from zkjax.statement.filters import Rows as Matrix
@@ -54,9 +55,12 @@ class _Writer:
         """A random node, or None if the dice fell badly."""
         operand = self.index()
         shape = self.nodes[operand].shape
-        match self.pick(["constant", "combine", "combine", "axes", "axes", "rows", "filter", "contract", "contract"]):
+        kinds = ["constant", "positions", "combine", "combine", "axes", "axes", "rows", "filter"]
+        match self.pick([*kinds, "contract", "contract"]):
             case "constant":
                 return Constant(shape, int(self.random.integers(-5, 6)))
+            case "positions":
+                return Positions(shape, int(self.random.integers(len(shape)))) if shape else None
             case "combine":
                 alike = [i for i, node in enumerate(self.nodes) if node.shape == shape]
                 count = int(self.random.integers(1, 4))

@@ -38,6 +38,7 @@ from zkjax.statement.circuit import (
     Constant,
     Contract,
     Lookup,
+    Positions,
     Rows,
 )
 from zkjax.statement.tables import Table
@@ -59,6 +60,8 @@ def test_the_circuits_that_the_cases_change_are_legal():
     small().check()
     bare().check()
 
+
+FUNCTION = Table("function", -3, 4, 0, "x*x", 0, 0)
 
 CASES = {
     "no steps": (lambda c: replace(bare(), steps=0), "steps out of range"),
@@ -96,6 +99,9 @@ CASES = {
     "constant": (lambda c: with_node(c, HALF, value=1 << 60), "is too large"),
     "constant negative": (lambda c: with_node(c, HALF, value=-(1 << 60)), "is too large"),
     "constant no integer": (lambda c: with_node(c, HALF, value=False), "has a value of another type"),
+    "places along no axis": (lambda c: appended(c, Positions((2, 2), 2)), "names no axis"),
+    "places along a negative axis": (lambda c: appended(c, Positions((2, 2), -1)), "names no axis"),
+    "places of no axis": (lambda c: appended(c, Positions((), 0)), "names no axis"),
     "no terms": (lambda c: with_node(c, REMAINDER, terms=()), "has no terms"),
     "terms no pairs": (lambda c: with_node(c, REMAINDER, terms=(1, PRODUCT)), "has a terms of another type"),
     "terms triples": (lambda c: with_node(c, REMAINDER, terms=((1, PRODUCT, 0),)), "has a terms of another type"),
@@ -197,6 +203,26 @@ CASES = {
     "gated too large": (
         lambda c: replace(c, tables=(*c.tables, Table("gated", -(1 << 17), 1 << 17, 5))),
         "illegal table",
+    ),
+    "tables of much work": (
+        lambda c: replace(
+            c,
+            tables=(
+                *c.tables,
+                *(Table("function", -(1 << 15), (1 << 15) - 1, 0, f"exp(x) + exp(x) + {n}", 12, 4) for n in range(9)),
+            ),
+        ),
+        "tables that take too long to derive",
+    ),
+    "table formula no text": (lambda c: with_table(c, 0, formula=None), "has a formula of another type"),
+    "table fraction no integer": (lambda c: with_table(c, 0, input_fraction="1"), "input_fraction of another type"),
+    "function of one": (
+        lambda c: replace(c, tables=(*c.tables, FUNCTION), lookups=(*c.lookups, Lookup(3, ROWS, -1, -1, "f"))),
+        "has another arity",
+    ),
+    "function of the second": (
+        lambda c: replace(c, tables=(*c.tables, FUNCTION), lookups=(*c.lookups, Lookup(3, ROWS, -1, ROWS, "f"))),
+        "has another arity",
     ),
     "table kind no text": (lambda c: with_table(c, 0, kind=0), "has a kind of another type"),
     "table bound no integer": (lambda c: with_table(c, 0, lo=0.0), "has a lo of another type"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import exp, floor
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,9 @@ TABLES = [
     Table("gated", -2, 9, 5),
     Table("gated", 0, 1, 1),
     Table("relu", -(1 << 15), (1 << 15) - 1, (1 << 12) - 1),
+    Table("function", -200, 0, 0, "exp(x)", 4, 8),
+    Table("function", -128, 127, 0, "1/(1 + exp(-x))", 4, 10),
+    Table("function", -3, 9, 0, "x*x", 0, 0),
 ]
 
 
@@ -27,6 +32,10 @@ def listed(table: Table) -> list[tuple[int, int, int]]:
     values = range(table.lo, table.hi + 1)
     if table.kind == "range":
         return [(v, 0, 0) for v in values]
+    if table.kind == "function":
+        function = {"exp(x)": exp, "x*x": lambda x: x * x}.get(table.formula, lambda x: 1 / (1 + exp(-x)))
+        rounded = [floor(function(v / 2**table.input_fraction) * 2**table.output_fraction + 0.5) for v in values]
+        return [(v, f - rounded[-table.lo], 0) for v, f in zip(values, rounded, strict=True)]
     if table.kind == "relu":
         return [(q, int(0 < q <= table.limit), min(max(q, 0), table.limit)) for q in values]
     clipped = {q: max(-table.limit, min(q, table.limit)) for q in values}
@@ -61,6 +70,8 @@ def test_coordinate_ranges_are_the_extremes_of_the_rows(table):
     for (low, high), (true_low, true_high) in zip(ranges, expected[: table.arity], strict=True):
         assert low <= true_low <= true_high <= high
     assert ranges[0] == expected[0]
+    if table.kind == "function":
+        assert list(ranges) == expected[:2]
     if table.kind == "gated" and table.limit <= -table.lo:
         assert list(ranges) == expected
 
@@ -90,6 +101,18 @@ def test_the_gate_is_the_derivative_of_the_output(table):
         Table("relu", -1, 0, 0),
         Table("gated", -1, 3, 4),
         Table("gated", -(1 << 16), (1 << 16), 3),
+        Table("function", -1, 3, 0),
+        Table("function", -1, 3, 1, "x"),
+        Table("function", 1, 3, 0, "x"),
+        Table("function", -1, 3, 0, "1/x"),
+        Table("function", -1, 3, 0, "y"),
+        Table("function", -1, 3, 0, "x", -1, 0),
+        Table("function", -1, 3, 0, "x", 0, 33),
+        Table("function", 0, 1 << MAX_TABLE_BITS, 0, "x"),
+        Table("function", -(1 << 17), (1 << 17) - 1, 0, "exp(x) + exp(x/2) + exp(x/3)", 16, 0),
+        Table("range", 0, 3, 0, "x"),
+        Table("range", 0, 3, 0, "", 1),
+        Table("relu", -4, 3, 3, "", 0, 1),
     ],
     ids=str,
 )
@@ -103,6 +126,14 @@ def test_the_largest_tables_are_legal():
     assert Table("gated", -(1 << 16), (1 << 16) - 1, 5).is_legal()
 
 
+def test_a_function_is_its_rows_plus_the_offset():
+    table = Table("function", -8, 8, 0, "exp(x)", 2, 4)
+    assert table.offset == 16
+    assert table.rows()[1][16] + table.offset == round(16 * exp(2))
+
+
 def test_descriptions():
     assert Table("range", 0, 7, 0).describe() == "range [0, 7]"
+    described = "function [-8, 0], f - f(0) of exp(x), fraction bits 2 to 7"
+    assert Table("function", -8, 0, 0, "exp(x)", 2, 7).describe() == described
     assert Table("relu", -8, 7, 5).describe() == "relu [-8, 7], output limit 5"

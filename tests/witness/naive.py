@@ -11,8 +11,19 @@ from collections.abc import Mapping
 import numpy as np
 
 from zkjax.circuit.program import Lowered
-from zkjax.circuit.recipes import Gated, Quotient, ReluGate, ReluOutput, RemainderLimb, ValueLimb
-from zkjax.statement.circuit import Axes, Combine, Committed, Constant, Contract, Filter, Rows
+from zkjax.circuit.recipes import (
+    Gated,
+    IsZero,
+    Largest,
+    Quotient,
+    Ratio,
+    ReluGate,
+    ReluOutput,
+    RemainderLimb,
+    TableValue,
+    ValueLimb,
+)
+from zkjax.statement.circuit import Axes, Combine, Committed, Constant, Contract, Filter, Positions, Rows
 
 
 def integers(array: object) -> np.ndarray:
@@ -41,6 +52,8 @@ def _value(node, recipe, values, schedule):
             return _follow(recipe, values)
         case Constant(shape=shape, value=value):
             return np.full(shape, value, dtype=object)
+        case Positions(shape=shape, axis=axis):
+            return integers(np.indices(shape)[axis])
         case Combine(terms=terms):
             return sum(coefficient * values[operand] for coefficient, operand in terms)
         case Rows(node=operand):
@@ -97,3 +110,15 @@ def _follow(recipe, values):
             return integers(((source >= 1) & (source <= limit)).astype(int))
         case Gated(gate=gate, limit=limit):
             return values[gate] * np.maximum(np.minimum(source, limit), -limit)
+        case TableValue(table=table):
+            entries = {q: f for q, f, _ in zip(*(column.tolist() for column in table.rows()), strict=True)}
+            return np.vectorize(lambda q: entries.get(q, 0), otypes=[object])(source)
+        case Largest():
+            flat = source.reshape(-1, source.shape[-1]).tolist()
+            rows = [[int(i == row.index(max(row))) for i in range(len(row))] for row in flat]
+            return integers(rows).reshape(source.shape)
+        case IsZero():
+            return integers((source == 0).astype(int))
+        case Ratio(divisor=divisor, shift=shift):
+            pairs = np.frompyfunc(lambda n, d: (2 ** (shift + 1) * n + d) // (2 * d) if d else 0, 2, 1)
+            return pairs(source, values[divisor])

@@ -16,7 +16,17 @@ from itertools import accumulate
 from math import prod
 
 from zkjax.circuit.program import Lowered
-from zkjax.circuit.recipes import Gated, Quotient, Recipe, ReluGate, ReluOutput, RemainderLimb, ValueLimb
+from zkjax.circuit.recipes import (
+    Gated,
+    Quotient,
+    Recipe,
+    ReluGate,
+    ReluOutput,
+    RemainderLimb,
+    ValueLimb,
+    reads,
+    renumbered,
+)
 from zkjax.statement.circuit import (
     Axes,
     Circuit,
@@ -157,7 +167,10 @@ class CircuitBuilder:
         )
 
     def table(self, kind: str, lo: int, hi: int, limit: int = 0) -> int:
-        table = Table(kind, lo, hi, limit)
+        return self.shared(Table(kind, lo, hi, limit))
+
+    def shared(self, table: Table) -> int:
+        """Number of `table`, one for all its lookups."""
         if table not in self.tables:
             self.tables.append(table)
         return self.tables.index(table)
@@ -208,6 +221,18 @@ class CircuitBuilder:
             self.range_check(limb, 0, (1 << width) - 1, limb_name)
             terms.append((-(1 << offset), limb))
         self.range_check(self.combine(*terms), 0, (1 << lowest) - 1, f"{name}/limb[0:{lowest}]")
+
+    def unsigned_range(self, node: int, bits: int, name: str) -> None:
+        """0 <= node < 2**bits, by one lookup or by limbs; `node` may be virtual."""
+        shape = self.shape(node)
+        lowest, *others = limb_widths(bits, prod(shape))
+        terms = [(1, node)]
+        for offset, width in zip(accumulate([lowest, *others]), others, strict=False):
+            limb_name = f"{name}[{offset}:{offset + width}]"
+            limb = self.committed(limb_name, shape, oracle="advice", recipe=ValueLimb(node, 0, offset, width))
+            self.range_check(limb, 0, (1 << width) - 1, limb_name)
+            terms.append((-(1 << offset), limb))
+        self.range_check(self.combine(*terms), 0, (1 << lowest) - 1, f"{name}[0:{lowest}]")
 
     def relu(self, quotient: int, *, lo: int, hi: int, limit: int, name: str) -> tuple[int, int]:
         """(output, gate) of the zkReLU tuple; also range-checks `quotient` to [lo, hi]."""
@@ -270,12 +295,7 @@ class CircuitBuilder:
             remarks=tuple(self.remarks),
         )
         circuit.check()
-        recipes = {}
-        for node, recipe in self.recipes.items():
-            links = {"source": number[recipe.source]}
-            if isinstance(recipe, Gated):
-                links["gate"] = number[recipe.gate]
-            recipes[number[node]] = replace(recipe, **links)  # type: ignore[arg-type]
+        recipes = {number[node]: renumbered(recipe, number) for node, recipe in self.recipes.items()}
         return Lowered(circuit, recipes)
 
     def _resolved(self, node: int) -> int:
@@ -288,7 +308,7 @@ class CircuitBuilder:
     def _sorted(self) -> list[int]:
         """All nodes that lookups, zeros, recipes or commitments reach, operands first."""
         roots = [node for lookup in self.lookups for node in lookup.coordinates] + self.zeros
-        roots += [recipe.source for recipe in self.recipes.values()]
+        roots += [node for recipe in self.recipes.values() for node in reads(recipe)]
         roots += [index for index, node in enumerate(self.nodes) if isinstance(node, Committed)]
         order: list[int] = []
         done: set[int] = set()

@@ -6,7 +6,9 @@ to a witness that violates a lookup.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from zkjax.statement.tables import Table
 
 
 @dataclass(frozen=True)
@@ -62,4 +64,56 @@ class Gated:
     limit: int
 
 
-Recipe = Quotient | RemainderLimb | ValueLimb | ReluOutput | ReluGate | Gated
+@dataclass(frozen=True)
+class TableValue:
+    """f(source) - f(0) by a table of a function; 0 where source is outside of it."""
+
+    source: int
+    table: Table
+
+
+@dataclass(frozen=True)
+class Largest:
+    """1 at the first of the largest entries along the last axis, else 0."""
+
+    source: int
+
+
+@dataclass(frozen=True)
+class IsZero:
+    """1 where source is 0, else 0."""
+
+    source: int
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """floor((2**(shift + 1) * source + divisor) / (2 * divisor)); 0 where divisor is 0."""
+
+    source: int
+    divisor: int
+    shift: int
+
+
+Recipe = Quotient | RemainderLimb | ValueLimb | ReluOutput | ReluGate | Gated | TableValue | Largest | IsZero | Ratio
+
+
+def reads(recipe: Recipe) -> tuple[int, ...]:
+    """The nodes that a recipe reads, the source first."""
+    match recipe:
+        case Gated(source=source, gate=other) | Ratio(source=source, divisor=other):
+            return source, other
+        case _:
+            return (recipe.source,)
+
+
+def renumbered(recipe: Recipe, number: dict[int, int]) -> Recipe:
+    """`recipe` with the nodes that it reads renamed."""
+    recipe = replace(recipe, source=number[recipe.source])
+    match recipe:
+        case Gated(gate=gate):
+            return replace(recipe, gate=number[gate])
+        case Ratio(divisor=divisor):
+            return replace(recipe, divisor=number[divisor])
+        case _:
+            return recipe

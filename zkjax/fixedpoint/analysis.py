@@ -13,15 +13,22 @@ from zkjax.errors import UserError
 from zkjax.fixedpoint.step import (
     Axes,
     DataLeaf,
+    Function,
     Gated,
     Linear,
+    Maximum,
+    OneHot,
     Product,
+    Reciprocal,
     Relu,
     StateLeaf,
     Step,
     Uniform,
     operands,
 )
+
+# What is made with few bits.
+NARROW = DataLeaf | Uniform | Relu | Gated | Function | Reciprocal | Maximum | OneHot
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class Roles:
     - `weights`: linear in the state, with nothing else; `data`: computed from data alone.
     - `rounded`: computed values that must be narrow.
     - `gating`: nodes whose sign gates; `gradients`: nodes that a gate multiplies.
+    - `arguments`: nodes of which a table of a function is read; `logits`: nodes of which the largest entry is taken.
+    - `divisors`: nodes that are divided by, which may have more bits than others.
     - `losses`: rounded nodes in which every change of the state is linear or constant, as in the
       gradient of the loss; for each, the state leaves whose changes are linear in it.
     """
@@ -40,6 +49,9 @@ class Roles:
     rounded: frozenset[int]
     gating: frozenset[int]
     gradients: frozenset[int]
+    arguments: frozenset[int]
+    logits: frozenset[int]
+    divisors: frozenset[int]
     losses: dict[int, frozenset[str]]
 
 
@@ -68,11 +80,14 @@ def roles(step: Step) -> Roles:
     rounded: set[int] = set()
     gating: set[int] = set()
     gradients: set[int] = set()
+    arguments: set[int] = set()
+    logits: set[int] = set()
+    divisors: set[int] = set()
 
     def demand(node: int) -> int:
         """Mark what has to be rounded so that `node` is narrow; the marked node or its origin."""
         node = origin(step, node)
-        if not isinstance(step.nodes[node], DataLeaf | Uniform | Relu | Gated):
+        if not isinstance(step.nodes[node], NARROW):
             rounded.add(node)
         return node
 
@@ -100,6 +115,12 @@ def roles(step: Step) -> Roles:
             case Gated(gate=gate, node=node):
                 gating.add(demand(gate))
                 gradients.add(demand(node))
+            case Function(node=node):
+                arguments.add(demand(node))
+            case Maximum(node=node):
+                logits.add(demand(node))
+            case Reciprocal(node=node):
+                divisors.add(demand(node))
     depends = _exact_dependence(step, rounded, weights)
     for change in step.changes.values():
         node = change.node
@@ -113,6 +134,9 @@ def roles(step: Step) -> Roles:
         frozenset(rounded),
         frozenset(gating),
         frozenset(gradients),
+        frozenset(arguments),
+        frozenset(logits),
+        frozenset(divisors),
         _losses(step, sorted(rounded)),
     )
 
@@ -156,6 +180,8 @@ def degrees(step: Step, seed: int) -> list[int | None]:
             degree = sum(parts)  # type: ignore[arg-type]
         elif isinstance(node, Gated):
             degree = parts[1]
+        elif isinstance(node, Function | Reciprocal | OneHot):
+            degree = 0 if parts[0] == 0 else None
         else:
             degree = parts[0] if len(set(parts)) == 1 else None
         result.append(degree)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import erf
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,19 @@ from zkjax.errors import UserError
 from zkjax.fixedpoint.step import (
     Axes,
     DataLeaf,
+    Function,
     Gated,
     Linear,
+    Maximum,
+    OneHot,
     Product,
+    Reciprocal,
     Relu,
     StateLeaf,
     Step,
     Uniform,
 )
+from zkjax.statement.formulas import Formula, parse
 
 Leaves = Mapping[str, Any]
 
@@ -59,11 +65,38 @@ def evaluate(step: Step, state: Leaves, batch: Leaves) -> tuple[list[np.ndarray]
                 value = np.maximum(values[index], 0)
             case Gated(gate=gate, node=index):
                 value = np.where(values[gate] > 0, values[index], np.float32(0))
+            case Function(node=index, formula=formula):
+                value = real(parse(formula), values[index].astype(np.float64)).astype(np.float32)
+            case Reciprocal(node=index):
+                value = np.float32(1) / values[index]  # type: ignore[assignment]
+            case Maximum(node=index):
+                value = values[index].max(axis=-1)
+            case OneHot(node=index, shape=shape):
+                value = (values[index][..., None] == np.arange(shape[-1])).astype(np.float32)
         values.append(value)
     after = {name: values[index] for name, index in step.state.items()}
     for name, change in step.changes.items():
         after[name] = after[name] + np.float32(float(change.factor)) * values[change.node]
     return values, after
+
+
+def real(formula: Formula, x: np.ndarray) -> np.ndarray:
+    """A formula in floating point."""
+    parts = [real(part, x) for part in formula.parts]
+    match formula.name:
+        case "x":
+            return x
+        case "number":
+            return np.full(x.shape, float(formula.value))
+        case "+" | "-" | "*" | "/":
+            operation = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}[formula.name]
+            return operation(*parts)
+        case "positive":
+            return (parts[0] > 0).astype(np.float64)
+        case "erf":
+            return np.vectorize(erf, otypes=[np.float64])(parts[0])
+        case name:
+            return getattr(np, name)(parts[0])
 
 
 def _moved(value: np.ndarray, source: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
@@ -86,7 +119,7 @@ def calibrate(step: Step, state: Leaves, batches: Iterable[Leaves]) -> Calibrati
     weights = {name: _largest(np.asarray(state[name])) for name in step.state}
     first: dict[str, np.ndarray] = {}
     count = 0
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for batch in batches:
             values, after = evaluate(step, state, batch)
             nodes = np.maximum(nodes, [_largest(value) for value in values])

@@ -26,6 +26,14 @@ ROOM_BITS = 3
 NATIVE_FRACTION = 12
 NATIVE_BITS = 16
 STATE_FRACTION = 16
+# Logits of a softmax have this many magnitude bits before the point at least, whatever calibration saw: clipping
+# them would destroy training. Beyond that, LOGIT_ROOM bits more than calibrated.
+LEAST_LOGIT_BITS = 6
+LOGIT_ROOM = 3
+EXPONENTIAL_FRACTION = 16
+RECIPROCAL_BITS = 20
+RECIPROCAL_ROOM = 4
+DIVISOR_BITS = 32
 LEAST_STATE_BITS = 1
 
 
@@ -129,6 +137,11 @@ def data_format(name: str, shape: tuple[int, ...], arrays: Iterable[np.ndarray])
     fraction = NATIVE_FRACTION - exponent(largest)
     hi = 1 << (NATIVE_FRACTION + 1)
     return DataFormat(fraction, -hi if signed else 0, hi, False, shape)
+
+
+def label_format(classes: int, shape: tuple[int, ...]) -> DataFormat:
+    """Format of integer labels whose one-hot form is proved."""
+    return DataFormat(0, 0, classes - 1, True, shape)
 
 
 def state_bits(name: str, largest: float) -> int:

@@ -12,24 +12,42 @@ from fractions import Fraction
 from math import prod
 
 from zkjax.circuit.builder import CircuitBuilder
+from zkjax.circuit.functions import divide, look_up, maximum, one_hot
 from zkjax.errors import UserError
 from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged, origin
 from zkjax.fixedpoint.bounds import check_coefficient
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, is_short, ratio, short, written
 from zkjax.fixedpoint.evaluate import Calibration
-from zkjax.fixedpoint.formats import DataFormat, Precision, TensorFormat
+from zkjax.fixedpoint.formats import (
+    DIVISOR_BITS,
+    EXPONENTIAL_FRACTION,
+    LEAST_LOGIT_BITS,
+    LOGIT_ROOM,
+    RECIPROCAL_BITS,
+    RECIPROCAL_ROOM,
+    ROOM_BITS,
+    DataFormat,
+    Precision,
+    TensorFormat,
+)
 from zkjax.fixedpoint.rates import Fold
+from zkjax.fixedpoint.signs import is_spread
 from zkjax.fixedpoint.step import (
     Axes,
     DataLeaf,
+    Function,
     Gated,
     Linear,
+    Maximum,
+    OneHot,
     Product,
+    Reciprocal,
     Relu,
     StateLeaf,
     Step,
     Uniform,
 )
+from zkjax.statement.tables import Table
 
 WIDE = 1 << 60
 CONSTANT_FRACTION = 20
@@ -106,6 +124,15 @@ class Lowering:
                 return self.gate(inner)[0]
             case Gated():
                 return self._gated(node)
+            case Function():
+                return self._function(index, node)
+            case Reciprocal(node=inner):
+                return self._reciprocal(index, inner)
+            case Maximum(node=inner):
+                return self._maximum(index, inner)
+            case OneHot(node=inner, shape=shape):
+                hot = one_hot(self.builder, self.value(inner).node, shape[-1], self._unique(self._layer(index)))
+                return Placed(hot, 0, 1)
         raise TypeError(f"no lowering for {type(node).__name__}")
 
     def _data(self, name: str) -> Placed:
@@ -192,6 +219,60 @@ class Lowering:
         bound = min(WIDE, count * left.bound * right.bound)
         return Placed(made, left.fraction + right.fraction, bound)
 
+    # Functions
+
+    def _function(self, index: int, node: Function) -> Placed:
+        """By a table over all that the argument can be."""
+        value = self.value(node.node)
+        name = self._unique(f"{self._layer(index)}/{node.formula.partition('(')[0]}")
+        self.lookup_lines[name] = self.step.lines[index]
+        if is_spread(self.step.nodes, node.node):
+            lo, hi = 1 - value.bound, 0
+        else:
+            raise UserError(f"no format for the argument of {node.formula}")
+        table = Table("function", lo, hi, 0, node.formula, value.fraction, EXPONENTIAL_FRACTION)
+        made = look_up(self.builder, value.node, table, name)
+        low, high = table.coordinate_ranges()[1]
+        bound = max(abs(low + table.offset), abs(high + table.offset))
+        self._report(name, index, table.output_fraction, low + table.offset, high + table.offset)
+        return Placed(made, table.output_fraction, bound)
+
+    def _maximum(self, index: int, inner: int) -> Placed:
+        value = self.value(inner)
+        name = self._unique(f"{self._layer(index)}/maximum")
+        self.lookup_lines[name] = self.step.lines[index]
+        node = maximum(self.builder, value.node, name, spread=2 * value.bound - 1)
+        return Placed(node, value.fraction, value.bound)
+
+    def _reciprocal(self, index: int, inner: int) -> Placed:
+        """RECIPROCAL_BITS magnitude bits at the calibrated size, and room for more."""
+        value = self.value(inner)
+        line = self.step.lines[index]
+        largest = self._magnitude(index)
+        fraction = RECIPROCAL_BITS - exponent(largest)
+        shift = value.fraction + fraction
+        check_coefficient(1 << (shift + 1), line)
+        name = self._unique(f"{self._layer(index)}/reciprocal")
+        self.lookup_lines[name] = line
+        bits = RECIPROCAL_BITS + RECIPROCAL_ROOM
+        one = self.builder.constant(self.builder.shape(value.node), 1)
+        node = divide(
+            self.builder,
+            one,
+            value.node,
+            shift,
+            name,
+            bits=bits,
+            divisor_bits=value.bound.bit_length(),
+            fraction_bits=fraction,
+        )
+        self._report(name, index, fraction, 0, (1 << bits) - 1)
+        return Placed(node, fraction, 1 << bits)
+
+    def _report(self, name: str, index: int, fraction: int, lo: int, hi: int) -> None:
+        shape = self.step.nodes[index].shape
+        self.tensors.append(TensorFormat(name, self.step.lines[index], shape, fraction, lo, hi, 1))
+
     # Rounding
 
     def rounded(self, index: int) -> Placed:
@@ -206,7 +287,13 @@ class Lowering:
         name = self._name(index)
         if self.fold is not None and self.fold.node == index:
             return self._folded(index, exact, name)
+        if index in self.roles.divisors and exact.bound < 1 << DIVISOR_BITS:
+            return exact
+        if is_spread(self.step.nodes, index):
+            return exact
         wanted = self._fraction(index)
+        if index in self.roles.logits:
+            return self._rescaled(index, exact, wanted, name)
         if exact.bound <= (self.precision.limit if tabled else 2 * self.precision.wide):
             return exact
         return self._rescaled(index, exact, wanted, name, checked=tabled)
@@ -224,6 +311,20 @@ class Lowering:
 
     def _fraction(self, index: int) -> int:
         """Fraction bits that place the calibrated magnitude, folded, below the limit, with headroom."""
+        precision = self.precision
+        if index in self.roles.logits and self.calibration.nodes[index] == 0:  # the last layer starts at zero
+            return precision.bits + ROOM_BITS - LEAST_LOGIT_BITS
+        largest = self._magnitude(index)
+        if index in self.roles.logits:
+            return precision.bits + ROOM_BITS - max(LEAST_LOGIT_BITS, exponent(largest) + LOGIT_ROOM)
+        if index in self.roles.gradients or index in self.roles.losses:
+            reserve = precision.gradient_headroom + precision.gradient_cut
+        else:
+            reserve = precision.forward_headroom
+        return precision.bits - reserve - exponent(largest)
+
+    def _magnitude(self, index: int) -> float:
+        """The calibrated magnitude of a node, folded; refused if it is zero or infinite."""
         largest = self.calibration.nodes[index] * self._fold_scale(index)
         if not largest > 0 or largest == float("inf"):
             raise UserError(
@@ -231,12 +332,7 @@ class Lowering:
                 "calibration batches, so that no format can be chosen: pass calibration= batches (and a state) "
                 "on which it is finite and not zero"
             )
-        precision = self.precision
-        if index in self.roles.gradients or index in self.roles.losses:
-            reserve = precision.gradient_headroom + precision.gradient_cut
-        else:
-            reserve = precision.forward_headroom
-        return precision.bits - reserve - exponent(largest)
+        return largest
 
     def _fold_scale(self, index: int) -> float:
         """By how much the fold enlarges the node."""
@@ -313,6 +409,8 @@ class Lowering:
         for node in self.step.nodes:
             if isinstance(node, Gated) and origin(self.step, node.node) == index:
                 return self._unique(f"{self._layer(node.gate)}/gradient")
+        if index in self.roles.logits:
+            return self._unique(f"{self._layer(index)}/logits")
         role = "loss_gradient" if index in self.roles.losses else "value"
         return self._unique(f"{self._layer(index)}/{role}")
 
@@ -331,7 +429,11 @@ class Lowering:
                     inner = [i for i in inner if i in self.roles.weights] or inner
                 case Linear(terms=terms):
                     inner = [i for _, i in terms]
-                case Axes(node=i) | Relu(node=i):
+                case Axes(node=i) | Relu(node=i) | Function(node=i) | Reciprocal(node=i) | Maximum(node=i):
+                    inner = [i]
+                case DataLeaf(name=name) if len(seen) <= 2:
+                    return name
+                case OneHot(node=i):
                     inner = [i]
                 case Gated(gate=gate):
                     inner = [gate]

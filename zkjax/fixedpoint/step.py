@@ -89,7 +89,41 @@ class Gated:
     node: int
 
 
-RealNode = StateLeaf | DataLeaf | Uniform | Linear | Axes | Product | Relu | Gated
+@dataclass(frozen=True)
+class Function:
+    """A function of one variable, entry by entry; `formula` as in `statement.formulas`."""
+
+    shape: Shape
+    node: int
+    formula: str
+
+
+@dataclass(frozen=True)
+class Reciprocal:
+    """1 / node, of a node that is positive everywhere."""
+
+    shape: Shape
+    node: int
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """The largest entry along the last axis, which disappears."""
+
+    shape: Shape
+    node: int
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """[node == c] along a new last axis, for integers of the data in [0, classes)."""
+
+    shape: Shape
+    node: int
+
+
+Leaf = StateLeaf | DataLeaf | Uniform
+RealNode = Leaf | Linear | Axes | Product | Relu | Gated | Function | Reciprocal | Maximum | OneHot
 
 
 def operands(node: RealNode) -> tuple[int, ...]:
@@ -97,7 +131,9 @@ def operands(node: RealNode) -> tuple[int, ...]:
     match node:
         case Linear(terms=terms):
             return tuple(index for _, index in terms)
-        case Axes(node=index) | Relu(node=index):
+        case Axes(node=index) | Relu(node=index) | Function(node=index) | Reciprocal(node=index):
+            return (index,)
+        case Maximum(node=index) | OneHot(node=index):
             return (index,)
         case Product(left=left, right=right):
             return (left, right)
@@ -219,11 +255,19 @@ class StepGraph:
         if isinstance(inner, Uniform):
             count = prod(inner.shape[axis] for axis in summed)
             return self.uniform(shape, factor * count * inner.value)
+        if summed and isinstance(inner, Linear) and all(self._counts(term) for _, term in inner.terms):
+            return self.scaled(factor, self.linear([(c, self.axes(term, source, shape)) for c, term in inner.terms]))
+        if isinstance(inner, OneHot) and summed == [len(inner.shape) - 1]:
+            return self.uniform(shape, factor)
         if isinstance(inner, Axes):
             factor *= prod(inner.shape[axis] for axis in summed if inner.source[axis] == -1)
             source = tuple(inner.source[axis] if axis != -1 else -1 for axis in source)
             return self.scaled(factor, self._axes(inner.node, source, shape))
         return self.scaled(factor, self._axes(node, source, shape))
+
+    def _counts(self, node: int) -> bool:
+        """Whether sums of `node` over its last axis are known."""
+        return isinstance(self.nodes[node], OneHot | Uniform)
 
     def _axes(self, node: int, source: tuple[int, ...], shape: Shape) -> int:
         inner = self.nodes[node]
@@ -315,6 +359,34 @@ class StepGraph:
             return self.scaled(factor, inner)
         return self.scaled(factor, self.add(Gated(self.shape(node), gate, inner)))
 
+    def function(self, formula: str, node: int) -> int:
+        """The function of one variable, entry by entry."""
+        return self.add(Function(self.shape(node), node, formula))
+
+    def reciprocal(self, node: int) -> int:
+        """1 / node; transposes, broadcasts and scalar factors go outside."""
+        factor, inner = self.factored(node)
+        found = self.nodes[inner]
+        value = self.uniform_value(inner)
+        if value is not None:
+            return self.uniform(self.shape(node), 1 / (factor * value))
+        if isinstance(found, Reciprocal):
+            return self.scaled(1 / factor, found.node)
+        if isinstance(found, Axes) and set(range(len(self.shape(found.node)))) <= set(found.source):
+            return self.scaled(1 / factor, self.axes(self.reciprocal(found.node), found.source, found.shape))
+        return self.scaled(1 / factor, self.add(Reciprocal(self.shape(inner), inner)))
+
+    def maximum(self, node: int) -> int:
+        """The largest entries along the last axis."""
+        return self.add(Maximum(self.shape(node)[:-1], node))
+
+    def one_hot(self, node: int, classes: int) -> int:
+        return self.add(OneHot((*self.shape(node), classes), node))
+
+    def is_data(self, node: int) -> bool:
+        """Whether `node` is computed from the batch alone."""
+        return node in self._of_data
+
     def flat_terms(self, node: int) -> dict[int, Fraction]:
         """`node` as a combination of nodes that are not sums: {node: coefficient}."""
         inner = self.nodes[node]
@@ -363,6 +435,20 @@ class Step:
     batch: int
     notes: tuple[str, ...] = ()
 
+    @property
+    def labels(self) -> dict[str, int]:
+        """Data leaves whose one-hot form is used, and the least number of classes."""
+        found: dict[str, int] = {}
+        for node in self.nodes:
+            if isinstance(node, OneHot):
+                inner = self.nodes[node.node]
+                while isinstance(inner, Axes):
+                    inner = self.nodes[inner.node]
+                if isinstance(inner, DataLeaf):
+                    classes = node.shape[-1]
+                    found[inner.name] = min(classes, found.get(inner.name, classes))
+        return found
+
 
 def pruned(graph: StepGraph, roots: Iterable[int]) -> tuple[list[int], dict[int, int]]:
     """(the nodes that `roots` reach, in order; their new numbers)."""
@@ -382,7 +468,7 @@ def renumbered(node: RealNode, number: dict[int, int]) -> RealNode:
     match node:
         case Linear(terms=terms):
             return replace(node, terms=tuple((c, number[index]) for c, index in terms))
-        case Axes() | Relu():
+        case Axes() | Relu() | Function() | Reciprocal() | Maximum() | OneHot():
             return replace(node, node=number[node.node])
         case Product():
             return replace(node, left=number[node.left], right=number[node.right])

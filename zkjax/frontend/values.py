@@ -47,7 +47,37 @@ class Counter:
     name: str
 
 
-Value = Real | Sign | Counter
+@dataclass(frozen=True)
+class Infinite:
+    """A constant that is infinite or not a number, everywhere the same."""
+
+    shape: tuple[int, ...]
+    number: float
+
+
+@dataclass(frozen=True)
+class Places:
+    """The constant tensor of the places along one axis: 0, 1, 2, ..."""
+
+    shape: tuple[int, ...]
+    axis: int
+
+
+@dataclass(frozen=True)
+class Label:
+    """Integers of the data that were made non-negative by adding the number of classes: they are that already."""
+
+    node: int
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Columns of integers joined along a last axis: each entry names a place by one number per axis."""
+
+    columns: tuple[Real | Label | Places, ...]
+
+
+Value = Real | Sign | Counter | Infinite | Places | Label | Indices
 
 
 class Values:
@@ -61,9 +91,11 @@ class Values:
         if text not in self.notes:
             self.notes.append(text)
 
-    def constant(self, constant: Constant) -> Real:
-        """A constant of the program as a node; refused unless it is one finite number."""
+    def constant(self, constant: Constant) -> Real | Infinite | Places:
+        """A constant of the program; refused unless it is one number, or the places along an axis."""
         value = constant.uniform()
+        if value is None and (places := _places(constant.value)) is not None:
+            return places
         if value is None and constant.closed_over:
             raise Refused(
                 f"an array of shape {constant.shape} closed over by the step, which would become public",
@@ -75,11 +107,13 @@ class Values:
                 "give such values as part of the batch",
             )
         if not isfinite(value):
-            raise Refused(f"the constant {value}", "remove infinities and NaN from the step")
+            return Infinite(constant.shape, float(value))
         return Real(self.graph.uniform(constant.shape, _exact(value)))
 
-    def shape(self, value: Real | Sign) -> tuple[int, ...]:
-        return self.graph.shape(value.node)
+    def shape(self, value: Value) -> tuple[int, ...]:
+        if isinstance(value, Infinite | Places):
+            return value.shape
+        return self.graph.shape(value.node)  # type: ignore[union-attr]
 
     def number(self, value: Value) -> Fraction | None:
         """The number that a uniform value is everywhere, or None."""
@@ -97,6 +131,12 @@ class Values:
                     f"a computation with the integer state leaf {name!r}",
                     "use a constant learning rate; schedules and random keys are not supported yet",
                 )
+            case Infinite(number=number):
+                raise Refused(f"the constant {number}", "remove infinities and NaN from the step")
+            case Places(shape=shape):
+                raise Refused(f"a constant array of shape {shape}", "give such values as part of the batch")
+            case _:
+                raise Refused("a computation with indices", "compute with them outside of the step")
 
     def selected_product(self, sign: Sign, node: int) -> int:
         """sign * node, as negative * node + (positive - negative) * gated(node)."""
@@ -107,9 +147,11 @@ class Values:
 
     def stretched(self, value: Value, shape: Sequence[int]) -> Value:
         """A scalar, or a tensor with axes of size one, broadcast to `shape`."""
-        if isinstance(value, Counter):
+        if isinstance(value, Counter | Indices):
             self.real(value)
-        if self.shape(value) == tuple(shape):  # type: ignore[arg-type]
+        if isinstance(value, Infinite):
+            return Infinite(tuple(shape), value.number)
+        if self.shape(value) == tuple(shape):
             return value
         return self.moved(value, lambda node: self._broadcast(node, tuple(shape)))
 
@@ -123,6 +165,8 @@ class Values:
         if isinstance(value, Sign):
             factor, node = self.graph.factored(move(value.node))
             return _signed(factor, node, value)
+        if isinstance(value, Label):
+            return Label(move(value.node))
         return Real(move(self.real(value)))
 
     def sign_of(self, node: int, negative: int, zero: int, positive: int) -> Sign:
@@ -136,6 +180,18 @@ def _signed(factor: Fraction, node: int, value: Sign) -> Sign:
     if factor > 0:
         return Sign(node, value.negative, value.zero, value.positive)
     return Sign(node, value.positive, value.zero, value.negative)
+
+
+def _places(array: np.ndarray) -> Places | None:
+    """Which axis an integer array counts along, if it does."""
+    if array.dtype.kind not in "iu":
+        return None
+    for axis, size in enumerate(array.shape):
+        own = [1] * array.ndim
+        own[axis] = size
+        if size > 1 and bool((array == np.arange(size).reshape(own)).all()):
+            return Places(array.shape, axis)
+    return None
 
 
 def _exact(value: np.generic) -> Fraction:

@@ -18,7 +18,7 @@ from jax import lax
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K, to_field
 from zkjax.fields.vectors import Ext
-from zkjax.statement.circuit import Axes, Circuit, Combine, Constant, Contract, Filter, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Constant, Contract, Filter, Positions, Rows
 from zkjax.statement.filters import Rows as Matrix
 from zkjax.statement.filters import spans, transposed
 
@@ -49,6 +49,8 @@ class Contractor:
         match node:
             case Constant(shape=shape, value=value):
                 return self._constant(shape, value, vectors)
+            case Positions(shape=shape, axis=axis):
+                return self._positions(shape, axis, vectors)
             case Combine(terms=terms):
                 parts = [_scaled(self.contract(operand, vectors), factor) for factor, operand in terms]
                 total = parts[0]
@@ -79,6 +81,12 @@ class Contractor:
                 factor = factor * extension.total(_device(vector)).item()
         kept = tuple(size for size, vector in zip(shape, vectors, strict=True) if vector is None)
         return Ext(jnp.full(kept, factor.re, jnp.uint64), jnp.full(kept, factor.im, jnp.uint64))
+
+    def _positions(self, shape: tuple[int, ...], axis: int, vectors: Vectors) -> Ext:
+        own = [1] * len(shape)
+        own[axis] = shape[axis]
+        places = np.broadcast_to(np.arange(shape[axis]).reshape(own), shape)
+        return _contract_integers(places, vectors)
 
     def _axes(self, node: Axes, vectors: Vectors) -> Ext:
         shape = self.circuit.nodes[node.node].shape

@@ -59,6 +59,14 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Positions:
+    """The place along one axis: out[..., i, ...] = i, i = 0, 1, ... being the index of axis `axis`."""
+
+    shape: tuple[int, ...]
+    axis: int
+
+
+@dataclass(frozen=True)
 class Combine:
     """Sum of `coefficient * node` over `terms`; all nodes have this shape."""
 
@@ -116,11 +124,12 @@ class Contract:
     out_labels: tuple[int, ...]
 
 
-Node = Committed | Constant | Combine | Axes | Rows | Filter | Contract
+Node = Committed | Constant | Positions | Combine | Axes | Rows | Filter | Contract
 
 _KINDS: dict[str, type] = {
     "committed": Committed,
     "constant": Constant,
+    "positions": Positions,
     "combine": Combine,
     "axes": Axes,
     "rows": Rows,
@@ -147,7 +156,7 @@ def operands(node: Node) -> tuple[int, ...]:
 class Lookup:
     """Every entry of a tuple of equally shaped nodes is a row of a table.
 
-    The tuple is (re + i*im, second); `im` and `second` are -1 (meaning zero) for plain ranges.
+    The tuple is (re + i*im, second); coordinates that the table does not have are -1 (meaning zero).
     `name` is for people: "layer/tensor".
     """
 

@@ -31,7 +31,7 @@ from zkjax.fields.vectors import (
     outer,
     reduce,
 )
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Positions, Rows
 from zkjax.statement.filters import Rows as Matrix
 from zkjax.statement.filters import transposed
 from zkjax.statement.layout import axis_bits, tensor_bits
@@ -83,6 +83,10 @@ class ClaimSet:
             case Constant(value=value):
                 total = prod((self._sum(vector) for vector in vectors), start=coefficient * value)
                 self.balance = self.balance - total
+            case Positions(axis=axis):
+                sums = [self._sum(vector) for vector in vectors]
+                sums[axis] = self._once(_first_moment, vectors[axis]).item()
+                self.balance = self.balance - prod(sums, start=coefficient)
             case Combine(terms=parts):
                 for factor, operand in parts:
                     self.add(operand, coefficient * factor, vectors)
@@ -264,6 +268,12 @@ class EqualityCache:
 def _total(vector: Ext) -> Ext:
     total = ext_sum(vector)
     return Ext(np.asarray(total.re).reshape(1), np.asarray(total.im).reshape(1))
+
+
+def _first_moment(vector: Ext) -> Ext:
+    """Sum of i times entry i."""
+    places = np.arange(vector.re.size, dtype=np.uint64)
+    return _total(Ext(*(mul(plane, places) for plane in vector)))
 
 
 def _segment_sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -31,11 +31,12 @@ from zkjax.statement.circuit import (
     Filter,
     Lookup,
     Node,
+    Positions,
     Rows,
     operands,
 )
 from zkjax.statement.filters import is_canonical, width
-from zkjax.statement.tables import Table
+from zkjax.statement.tables import MAX_TABLE_WORK, Table
 
 
 def check_circuit(circuit: Circuit) -> None:
@@ -56,6 +57,8 @@ def check_circuit(circuit: Circuit) -> None:
     _require(1 <= len(circuit.tables) <= 64, "number of tables out of range", len(circuit.tables))
     for table in circuit.tables:
         _check_table(table)
+    work = sum(table.work for table in circuit.tables)
+    _require(work <= MAX_TABLE_WORK, "tables that take too long to derive", work)
     _require(len(set(circuit.tables)) == len(circuit.tables), "a table occurs twice", len(circuit.tables))
     _require(1 <= len(circuit.lookups) <= MAX_NODES, "number of lookups out of range", len(circuit.lookups))
     for lookup in circuit.lookups:
@@ -133,6 +136,8 @@ def _check_node(circuit: Circuit, index: int, node: Node) -> None:
                 _require(shape[:1] == (circuit.rows,), f"{where} has another number of rows", shape)
         case Constant(value=value):
             _require(abs(value) < MAX_COEFFICIENT, f"{where} is too large", value)
+        case Positions(shape=shape, axis=axis):
+            _require(0 <= axis < len(shape), f"{where} names no axis", axis)
         case Combine(shape=shape, terms=terms):
             _require(len(terms) >= 1, f"{where} has no terms", terms)
             coefficients = [coefficient for coefficient, _ in terms]
@@ -205,8 +210,9 @@ def _check_lookup(circuit: Circuit, lookup: Lookup) -> None:
     named = (lookup.re, lookup.im, lookup.second)
     legal = all(-1 <= x < len(circuit.nodes) for x in named)
     _require(legal, f"{where} names no node", named)
-    expected = 1 if circuit.tables[lookup.table].arity == 1 else 3
+    expected = circuit.tables[lookup.table].arity
     present = tuple(index for index in named if index >= 0)
-    _require(len(present) == expected and lookup.re >= 0, f"{where} has another arity than its table", named)
+    legal = len(present) == expected and all(index >= 0 for index in named[:expected])
+    _require(legal, f"{where} has another arity than its table", named)
     shapes = {circuit.nodes[index].shape for index in present}
     _require(len(shapes) == 1, f"{where} mixes shapes", shapes)

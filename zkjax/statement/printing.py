@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Node, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Node, Positions, Rows
 from zkjax.statement.filters import Row, earlier
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -29,6 +29,8 @@ def _definition(node: Node) -> str:
             return f"committed {oracle} {name!r}, {bits} fraction bits"
         case Constant(value=value):
             return f"constant {value}"
+        case Positions(axis=axis):
+            return f"place along axis {axis}"
         case Combine(terms=terms):
             return " + ".join(f"{coefficient} n{operand}" for coefficient, operand in terms).replace("+ -", "- ")
         case Axes(node=operand, source=source):

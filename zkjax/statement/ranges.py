@@ -26,6 +26,7 @@ from zkjax.statement.circuit import (
     Constant,
     Contract,
     Filter,
+    Positions,
     Rows,
 )
 from zkjax.statement.filters import Row
@@ -54,6 +55,8 @@ def check_ranges(circuit: Circuit) -> list[Interval]:
                 interval = facts.get(index, UNBOUNDED)
             case Constant(value=value):
                 interval = (min(value, 0), max(value, 0))
+            case Positions(shape=shape, axis=axis):
+                interval = (0, shape[axis] - 1)
             case Combine(terms=terms):
                 interval = (0, 0)
                 for coefficient, operand in terms:

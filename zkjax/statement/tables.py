@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zkjax.statement.formulas import FormulaError, rounded, weight
+
 MAX_TABLE_BITS = 18
+MAX_TABLE_WORK = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,20 @@ class Table:
     - `relu`: rows (q + i*gate, out) for lo <= q <= hi with out = min(max(q, 0), limit) and
       gate = [0 < q <= limit].
     - `gated`: rows (q + i*gate, gate * clip(q, -limit, limit)) for lo <= q <= hi, gate in {0, 1}.
+    - `function`: rows (q + i*(f(q) - f(0)), 0) for lo <= q <= hi with f(q) the nearest integer to
+      2**output_fraction * F(q * 2**-input_fraction), halves upwards, F by `formula`; `limit` is 0. The difference
+      gives the table its zero row; whoever looks f up adds `f(0)`, which is `offset`.
+
+    `formula` is empty and the fractions are 0 for all other kinds.
     """
 
     kind: str
     lo: int
     hi: int
     limit: int
+    formula: str = ""
+    input_fraction: int = 0
+    output_fraction: int = 0
 
     @property
     def size(self) -> int:
@@ -41,22 +52,45 @@ class Table:
 
     @property
     def arity(self) -> int:
-        """Number of coordinates that a lookup into this table names: 1 or 3."""
-        return 1 if self.kind == "range" else 3
+        """Number of coordinates that a lookup into this table names, in the order re, im, second."""
+        return {"range": 1, "function": 2}.get(self.kind, 3)
+
+    @property
+    def work(self) -> int:
+        """What deriving the rows costs the verifier, in operations on long integers."""
+        return weight(self.formula) << self.bits if self.kind == "function" else 0
 
     def is_legal(self) -> bool:
-        """Whether the table is small, contains the zero row, and is one of the kinds."""
-        return (
-            self.kind in ("range", "relu", "gated")
+        """Whether the table is small, contains the zero row, is one of the kinds, and can be derived."""
+        small = (
+            self.kind in ("range", "relu", "gated", "function")
             and -(1 << MAX_TABLE_BITS) <= self.lo <= 0 <= self.hi <= 1 << MAX_TABLE_BITS
             and self.bits <= MAX_TABLE_BITS
-            and (self.limit == 0 if self.kind == "range" else 0 < self.limit <= self.hi)
+            and (0 < self.limit <= self.hi if self.kind in ("relu", "gated") else self.limit == 0)
         )
+        if not small or self.kind != "function":
+            return small and (self.formula, self.input_fraction, self.output_fraction) == ("", 0, 0)
+        try:
+            return self.work <= MAX_TABLE_WORK and self._function() is not None
+        except FormulaError:
+            return False
+
+    def _function(self) -> np.ndarray:
+        """f(q) of all q in order."""
+        return rounded(self.formula, self.lo, self.hi, self.input_fraction, self.output_fraction)
+
+    @property
+    def offset(self) -> int:
+        """f(0) of a function."""
+        return int(self._function()[-self.lo])
 
     def coordinate_ranges(self) -> tuple[tuple[int, int], ...]:
         """Inclusive integer range of each named coordinate (re[, im, second])."""
         if self.kind == "range":
             return ((self.lo, self.hi),)
+        if self.kind == "function":
+            values = self._function()
+            return ((self.lo, self.hi), (int(values.min()) - self.offset, int(values.max()) - self.offset))
         low = 0 if self.kind == "relu" else max(-self.limit, self.lo)
         return ((self.lo, self.hi), (0, 1), (low, self.limit))
 
@@ -65,6 +99,8 @@ class Table:
         value = np.arange(self.lo, self.hi + 1, dtype=np.int64)
         if self.kind == "range":
             gate, second = np.zeros_like(value), np.zeros_like(value)
+        elif self.kind == "function":
+            gate, second = self._function() - self.offset, np.zeros_like(value)
         elif self.kind == "relu":
             gate = ((value > 0) & (value <= self.limit)).astype(np.int64)
             second = np.clip(value, 0, self.limit)
@@ -80,4 +116,6 @@ class Table:
     def describe(self) -> str:
         """One line for people."""
         text = f"{self.kind} [{self.lo}, {self.hi}]"
+        if self.kind == "function":
+            return f"{text}, f - f(0) of {self.formula}, fraction bits {self.input_fraction} to {self.output_fraction}"
         return text if self.kind == "range" else f"{text}, output limit {self.limit}"

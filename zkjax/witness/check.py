@@ -108,6 +108,9 @@ def _expected(table: Table, columns: list[np.ndarray]) -> list[tuple]:
     if table.kind == "range":
         return [(table.lo, table.hi)]
     source = columns[0].astype(np.int64, copy=False)
+    if table.kind == "function":
+        changes = table.rows()[1][np.clip(source, table.lo, table.hi) - table.lo]
+        return [(table.lo, table.hi), (changes, changes)]
     if table.kind == "relu":
         gate = (source > 0) & (source <= table.limit)
         output = np.clip(source, 0, table.limit)

@@ -22,9 +22,21 @@ import numpy as np
 from jax import lax
 
 from zkjax.circuit.program import Lowered
-from zkjax.circuit.recipes import Gated, Quotient, Recipe, ReluGate, ReluOutput, RemainderLimb, ValueLimb
+from zkjax.circuit.recipes import (
+    Gated,
+    IsZero,
+    Largest,
+    Quotient,
+    Ratio,
+    Recipe,
+    ReluGate,
+    ReluOutput,
+    RemainderLimb,
+    TableValue,
+    ValueLimb,
+)
 from zkjax.errors import UserError, WitnessError
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Positions, Rows
 from zkjax.statement.filters import dense, earlier
 from zkjax.witness import exact
 from zkjax.witness.plan import Phase, Plan
@@ -389,6 +401,9 @@ class Executor:
         match self.circuit.nodes[node]:
             case Constant(value=value):
                 return jnp.full(shape, value, np.int64)
+            case Positions(axis=axis) as kind:
+                places = jnp.arange(shape[axis - len(kind.shape)], dtype=np.int64)
+                return jnp.broadcast_to(places.reshape([-1, *[1] * (len(kind.shape) - 1 - axis)]), shape)
             case Combine(terms=terms):
                 bound = sum(abs(coefficient) * self.plan.bound(operand) for coefficient, operand in terms)
                 return exact.combine([(c, x) for (c, _), x in zip(terms, reads, strict=True)], bound)
@@ -398,7 +413,7 @@ class Executor:
                 raise WitnessError(f"node {node} ({kind}) has no pointwise rule")
 
 
-def follow(recipe: Recipe, source: Array, gate: Array = None) -> Array:
+def follow(recipe: Recipe, source: Array, other: Array = None) -> Array:
     """What a recipe makes of int64 arrays."""
     match recipe:
         case Quotient(shift=shift):
@@ -412,7 +427,19 @@ def follow(recipe: Recipe, source: Array, gate: Array = None) -> Array:
         case ReluGate(limit=limit):
             return ((source > 0) & (source <= limit)).astype(np.int64)
         case Gated(limit=limit):
-            return gate * jnp.clip(source, -limit, limit)
+            return other * jnp.clip(source, -limit, limit)
+        case TableValue(table=table):
+            values = jnp.asarray(table.rows()[1][: table.size])
+            inside = (source >= table.lo) & (source <= table.hi)
+            return jnp.where(inside, values[jnp.clip(source - table.lo, 0, table.size - 1)], 0)
+        case Largest():
+            return jax.nn.one_hot(jnp.argmax(source, axis=-1), source.shape[-1], dtype=np.int64)
+        case IsZero():
+            return (source == 0).astype(np.int64)
+        case Ratio(shift=shift):
+            nonzero = jnp.where(other == 0, 1, other)
+            ratio = ((source << np.int64(shift + 1)) + other) // (2 * nonzero)
+            return jnp.where(other == 0, 0, ratio)
     raise WitnessError(f"unknown recipe {recipe}")
 
 

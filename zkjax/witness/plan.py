@@ -19,7 +19,7 @@ from enum import Enum, auto
 from functools import cached_property
 
 from zkjax.circuit.program import Lowered
-from zkjax.circuit.recipes import Gated
+from zkjax.circuit.recipes import Ratio, reads
 from zkjax.errors import WitnessError
 from zkjax.statement.circuit import (
     Axes,
@@ -28,6 +28,7 @@ from zkjax.statement.circuit import (
     Constant,
     Contract,
     Filter,
+    Positions,
     Rows,
     operands,
 )
@@ -215,7 +216,8 @@ class Plan:
             for source in _dependencies(self.lowered, node):
                 if nodes[source].shape != nodes[node].shape:
                     raise PlanError(f"the recipe of {nodes[node]} reads a tensor of another shape: {nodes[source]}")
-                if self.bound(source) >= RECIPE_BOUND:
+                shift = recipe.shift + 1 if isinstance(recipe, Ratio) and source == recipe.source else 0
+                if self.bound(source) << shift >= RECIPE_BOUND:
                     raise PlanError(f"the source of {recipe} may leave 64 bits: {self.intervals[source]}")
 
 
@@ -228,7 +230,7 @@ def _dependencies(lowered: Lowered, node: int) -> tuple[int, ...]:
     recipe = lowered.recipes.get(node)
     if recipe is None:
         raise PlanError(f"no recipe for the committed tensor {kind.name!r}")
-    return (recipe.source, recipe.gate) if isinstance(recipe, Gated) else (recipe.source,)
+    return reads(recipe)
 
 
 def _slice_reads(lowered: Lowered, node: int) -> list[tuple[int, bool]] | None:
@@ -244,6 +246,8 @@ def _slice_reads(lowered: Lowered, node: int) -> list[tuple[int, bool]] | None:
             return [(source, True) for source in _dependencies(lowered, node)] or None
         case Constant() | Rows():
             return []
+        case Positions(axis=axis):
+            return [] if axis else None
         case Combine(terms=terms):
             return [(operand, True) for _, operand in terms]
         case Filter(node=operand, rows=rows):

@@ -1,6 +1,6 @@
 """One rule per primitive of the jaxpr: how it reads as sums, products, axis maps and relu."""
 
-from zkjax.frontend.rules import arithmetic, contraction, selection, structural
+from zkjax.frontend.rules import arithmetic, contraction, functions, indexing, selection, structural
 from zkjax.frontend.rules.rule import Rule
 
 RULES: dict[str, Rule] = {
@@ -8,4 +8,6 @@ RULES: dict[str, Rule] = {
     **contraction.RULES,
     **structural.RULES,
     **selection.RULES,
+    **functions.RULES,
+    **indexing.RULES,
 }

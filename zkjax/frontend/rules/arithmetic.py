@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 from fractions import Fraction
 
+from zkjax.fixedpoint.signs import is_positive
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
 from zkjax.frontend.unsupported import Refused
@@ -73,10 +74,19 @@ def _div(values: Values, equation: Equation, inputs: list[Value]) -> Value:
         if masks is not None:
             return masks
     if number is None:
-        raise Refused("a division by a value that is not constant", "divide by constants only")
+        return Real(values.graph.multiplied(values.real(left), _reciprocal(values, right)))
     if isinstance(left, Sign):
         return left.mapped(lambda v: v / number)
     return Real(values.graph.scaled(1 / number, values.real(left)))
+
+
+def _reciprocal(values: Values, value: Value) -> int:
+    node = values.real(value)
+    if values.graph.is_data(node):
+        raise Refused("a division by data", "divide before the data enter the step")
+    if not is_positive(values.graph.nodes, node):
+        raise Refused("a division by a value that is not constant", "divide by constants, or by sums of exponentials")
+    return values.graph.reciprocal(node)
 
 
 def _neg(values: Values, equation: Equation, inputs: list[Value]) -> Value:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import inf
 
+from zkjax.fixedpoint.signs import is_nonnegative, is_positive
 from zkjax.fixedpoint.step import Relu
+from zkjax.frontend.rules.indexing import compared, label_node
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
 from zkjax.frontend.unsupported import Refused
-from zkjax.frontend.values import MASK_NOTE, Real, Sign, Value, Values
+from zkjax.frontend.values import MASK_NOTE, Infinite, Label, Places, Real, Sign, Value, Values
 
 Pattern = tuple[int, int, int]
 
@@ -24,6 +27,9 @@ def _comparison(pattern: Pattern) -> Rule:
     def rule(values: Values, equation: Equation, inputs: list[Value]) -> Value:
         left, right = _stretched(values, equation, inputs)
         difference = values.graph.linear([(1, left), (-1, right)])
+        known = _known_sign(values, difference, pattern)
+        if known is not None:
+            return Real(values.graph.uniform(equation.outputs[0].shape, known))
         number = values.graph.uniform_value(difference)
         if number is not None:
             chosen = pattern[1 + (number > 0) - (number < 0)]
@@ -33,12 +39,32 @@ def _comparison(pattern: Pattern) -> Rule:
     return rule
 
 
+def _known_sign(values: Values, node: int, pattern: Pattern) -> int | None:
+    """The outcome of a comparison that the way in which `node` is computed decides."""
+    negative, zero, positive = pattern
+    nodes = values.graph.nodes
+    if is_positive(nodes, node) or (zero == positive and is_nonnegative(nodes, node)):
+        return positive
+    opposite = values.graph.scaled(-1, node)
+    if is_positive(nodes, opposite) or (zero == negative and is_nonnegative(nodes, opposite)):
+        return negative
+    return None
+
+
 def _equality(equal: int) -> Rule:
     """[left == right] where that only asks for a sign, as the derivative of a maximum does."""
 
     def rule(values: Values, equation: Equation, inputs: list[Value]) -> Value:
-        left, right = _stretched(values, equation, inputs)
+        places = [value for value in inputs if isinstance(value, Places)]
         graph = values.graph
+        if len(places) == 1:
+            (label,) = (value for value in inputs if not isinstance(value, Places))
+            if equation.inputs[0].dtype.kind not in "iu":
+                raise Refused("a test for equality", "compare integers")
+            hot = compared(values, label, places[0], equation.outputs[0].shape)
+            one = graph.uniform(graph.shape(hot.node), 1)
+            return hot if equal else Real(graph.linear([(1, one), (-1, hot.node)]))
+        left, right = _stretched(values, equation, inputs)
         difference = graph.linear([(1, left), (-1, right)])
         terms = graph.flat_terms(difference)
         for node, factor in terms.items():
@@ -56,6 +82,9 @@ def _equality(equal: int) -> Rule:
 
 
 def _max(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    finite = _beside_infinity(values, equation, inputs, -inf)
+    if finite is not None:
+        return finite
     left, right = _stretched(values, equation, inputs)
     graph = values.graph
     if graph.uniform_value(left) is not None:
@@ -64,7 +93,18 @@ def _max(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     return Real(graph.linear([(1, right), (1, rectified)]))
 
 
+def _beside_infinity(values: Values, equation: Equation, inputs: list[Value], bound: float) -> Value | None:
+    """The other input, if one is an infinity that the maximum or minimum never takes."""
+    for value, other in (inputs, inputs[::-1]):
+        if isinstance(value, Infinite) and value.number == bound:
+            return values.stretched(other, equation.outputs[0].shape)
+    return None
+
+
 def _min(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    finite = _beside_infinity(values, equation, inputs, inf)
+    if finite is not None:
+        return finite
     left, right = _stretched(values, equation, inputs)
     graph = values.graph
     if graph.uniform_value(left) is not None:
@@ -75,6 +115,8 @@ def _min(values: Values, equation: Equation, inputs: list[Value]) -> Value:
 
 def _abs(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     node = values.real(inputs[0])
+    if is_nonnegative(values.graph.nodes, node):
+        return Real(node)
     return Real(values.graph.linear([(2, values.graph.relu(node)), (-1, node)]))
 
 
@@ -95,6 +137,9 @@ def _not(values: Values, equation: Equation, inputs: list[Value]) -> Value:
 
 def _select_n(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     shape = equation.outputs[0].shape
+    label = _wrapped_label(values, inputs) if equation.outputs[0].dtype.kind in "iu" else None
+    if label is not None:
+        return values.stretched(label, shape)
     which, *cases = (values.stretched(value, shape) for value in inputs)
     if len(cases) != 2:
         raise Refused(f"a selection between {len(cases)} cases", "nest selections between two")
@@ -106,6 +151,18 @@ def _select_n(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     mask, (off, on) = values.real(which), map(values.real, cases)
     change = values.graph.multiplied(mask, values.graph.linear([(1, on), (-1, off)]))
     return Real(values.graph.linear([(1, off), (1, change)]))
+
+
+def _wrapped_label(values: Values, inputs: list[Value]) -> Label | None:
+    """The labels y in `y + n where y < 0, else y`, as indexing wraps them; they are checked not to be negative."""
+    which, *cases = inputs
+    if not isinstance(which, Sign) or not (which.negative == 1 and which.zero == which.positive == 0):
+        return None
+    kept, moved = cases
+    if not isinstance(kept, Real) or not isinstance(moved, Real) or which.node != kept.node:
+        return None
+    number = values.graph.uniform_value(values.graph.linear([(1, moved.node), (-1, kept.node)]))
+    return Label(label_node(values, kept)) if number is not None and number > 0 else None
 
 
 def _by_sign(values: Values, which: Sign, cases: list[Value]) -> Value:

@@ -1,0 +1,95 @@
+"""Non-linear gadgets beyond rounding and the rectifier: functions by table, maxima, one-hot forms, division.
+
+Each commits what it makes, and ties it to what it reads by lookups, limbs and zeros; every value that is not
+committed is virtual. What a gadget proves stands in its docstring.
+"""
+
+from __future__ import annotations
+
+from zkjax.circuit.builder import CircuitBuilder
+from zkjax.circuit.recipes import IsZero, Largest, Ratio, TableValue
+from zkjax.statement.circuit import Lookup, Positions
+from zkjax.statement.tables import Table
+
+LETTERS = "abcdefgh"
+
+
+def look_up(builder: CircuitBuilder, node: int, table: Table, name: str) -> int:
+    """f(node) by the table of a function; also range-checks `node` to the table's [lo, hi].
+
+    What is committed is f - f(0), for which slots outside of the real shape are a row too.
+    """
+    shape = builder.shape(node)
+    recipe = TableValue(node, table)
+    change = builder.committed(name, shape, oracle="advice", fraction_bits=table.output_fraction, recipe=recipe)
+    builder.lookups.append(Lookup(builder.shared(table), node, change, -1, f"{name}/function"))
+    return builder.combine((1, change), (1, builder.constant(shape, table.offset)))
+
+
+def maximum(builder: CircuitBuilder, node: int, name: str, *, spread: int) -> int:
+    """The largest entry along the last axis, exactly, if the entries are at most `spread` apart.
+
+    m = <selector, node> with a selector of zeros and a single one is an entry; 0 <= m - node for all of
+    them makes it the largest. Which of several largest entries is selected is left open; m is not.
+    """
+    shape = builder.shape(node)
+    last = len(shape) - 1
+    selector = builder.committed(f"{name}/selector", shape, oracle="advice", recipe=Largest(node))
+    _require_one_of(builder, selector, f"{name}/selector")
+    labels = LETTERS[: len(shape)]
+    largest = builder.contract(selector, node, f"{labels},{labels}->{labels[:-1]}")
+    spread_out = builder.axes(largest, (*range(last), -1), shape)
+    builder.unsigned_range(builder.combine((1, spread_out), (-1, node)), spread.bit_length(), f"{name}/distance")
+    return largest
+
+
+def one_hot(builder: CircuitBuilder, node: int, classes: int, name: str) -> int:
+    """[node == c] for c = 0 .. classes - 1 along a new last axis; `node` is thereby one of them."""
+    shape = (*builder.shape(node), classes)
+    last = len(shape) - 1
+    spread = builder.axes(node, (*range(last), -1), shape)
+    places = builder.axes(builder.add(Positions((classes,), 0)), (*[-1] * last, 0), shape)
+    recipe = IsZero(builder.combine((1, spread), (-1, places)))
+    hot = builder.committed(f"{name}/one_hot", shape, oracle="advice", recipe=recipe)
+    _require_one_of(builder, hot, f"{name}/one_hot")
+    labels = LETTERS[: len(shape)]
+    place = builder.contract(hot, builder.add(Positions((classes,), 0)), f"{labels},{labels[-1]}->{labels[:-1]}")
+    builder.zeros.append(builder.combine((1, place), (-1, node)))
+    return hot
+
+
+def _require_one_of(builder: CircuitBuilder, node: int, name: str) -> None:
+    """`node` is 0 or 1, and a single 1 along the last axis."""
+    shape = builder.shape(node)
+    builder.range_check(node, 0, 1, name)
+    total = builder.axes(node, tuple(range(len(shape) - 1)), shape[:-1])
+    builder.zeros.append(builder.combine((1, total), (-1, builder.constant(shape[:-1], 1))))
+
+
+def divide(
+    builder: CircuitBuilder,
+    numerator: int,
+    divisor: int,
+    shift: int,
+    name: str,
+    *,
+    bits: int,
+    divisor_bits: int,
+    fraction_bits: int = 0,
+) -> int:
+    """Nearest integer to 2**shift * numerator / divisor, halves upwards, for 0 < divisor < 2**divisor_bits.
+
+    The remainder 2**(shift + 1) numerator + divisor - 2 divisor quotient lies in [0, 2 divisor), which no
+    divisor below 1 allows. |quotient| <= 2**bits. Everything but quotient and limbs is virtual.
+    """
+    shape = builder.shape(divisor)
+    recipe = Ratio(numerator, divisor, shift)
+    quotient = builder.committed(name, shape, oracle="advice", fraction_bits=fraction_bits, recipe=recipe)
+    builder.signed_range(quotient, bits, name)
+    labels = LETTERS[: len(shape)]
+    product = builder.contract(divisor, quotient, f"{labels},{labels}->{labels}")
+    remainder = builder.combine((1 << (shift + 1), numerator), (1, divisor), (-2, product))
+    rest = builder.combine((2, divisor), (-1, builder.constant(shape, 1)), (-1, remainder))
+    builder.unsigned_range(remainder, divisor_bits + 1, f"{name}/remainder")
+    builder.unsigned_range(rest, divisor_bits + 1, f"{name}/rest")
+    return quotient

@@ -1,0 +1,67 @@
+"""What is known of the sign of a value from how it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zkjax.fixedpoint.step import (
+    Axes,
+    Function,
+    Linear,
+    Maximum,
+    OneHot,
+    Product,
+    RealNode,
+    Reciprocal,
+    Relu,
+    Uniform,
+)
+
+
+def is_nonnegative(nodes: Sequence[RealNode], node: int) -> bool:
+    match nodes[node]:
+        case Relu() | OneHot():
+            return True
+        case Uniform(value=value):
+            return value >= 0
+        case Axes(node=inner):
+            return is_nonnegative(nodes, inner)
+        case Linear(terms=terms):
+            return all(c > 0 and is_nonnegative(nodes, inner) for c, inner in terms)
+        case Product(left=left, right=right):
+            return is_nonnegative(nodes, left) and is_nonnegative(nodes, right)
+    return is_positive(nodes, node)
+
+
+def is_positive(nodes: Sequence[RealNode], node: int) -> bool:
+    match nodes[node]:
+        case Uniform(value=value):
+            return value > 0
+        case Reciprocal():
+            return True
+        case Function(formula=formula):
+            return formula == "exp(x)"
+        case Axes(node=inner):
+            return is_positive(nodes, inner)
+        case Linear(terms=terms):
+            signs = [(c > 0 and is_nonnegative(nodes, inner), is_positive(nodes, inner)) for c, inner in terms]
+            return all(nonnegative for nonnegative, _ in signs) and any(positive for _, positive in signs)
+        case Product(left=left, right=right):
+            return is_positive(nodes, left) and is_positive(nodes, right)
+    return False
+
+
+def is_spread(nodes: Sequence[RealNode], node: int) -> bool:
+    """Whether `node` is what entries are above the largest of them along the last axis: none is positive."""
+    found = nodes[node]
+    if not isinstance(found, Linear) or len(found.terms) != 2:
+        return False
+    for (a, entries), (b, broadcast) in (found.terms, found.terms[::-1]):
+        largest = nodes[broadcast]
+        if not (a == 1 and b == -1) or not isinstance(largest, Axes):
+            continue
+        shape = nodes[entries].shape
+        rest = tuple(range(len(shape) - 1))
+        if largest.source == (*rest, -1) and nodes[largest.node] == Maximum(shape[:-1], entries):
+            return True
+    return False

@@ -1,0 +1,49 @@
+"""Functions by tables, the largest entry, and tests that are always true."""
+
+from __future__ import annotations
+
+from zkjax.frontend.rules.rule import Rule
+from zkjax.frontend.trace import Equation
+from zkjax.frontend.unsupported import Refused
+from zkjax.frontend.values import Real, Value, Values
+
+
+def of_the_model(values: Values, node: int, what: str) -> int:
+    """`node`, refused if it comes from the data alone: then its rows are prepared, or mixed with others."""
+    if values.graph.is_data(node):
+        raise Refused(f"{what} of the data", "compute it before the data enter the step")
+    return node
+
+
+def _function(name: str) -> Rule:
+    def rule(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+        node = of_the_model(values, values.real(inputs[0]), f"the operation {equation.name!r}")
+        return Real(values.graph.function(f"{name}(x)", node))
+
+    return rule
+
+
+def _reduce_max(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    node = of_the_model(values, values.real(inputs[0]), "the operation 'reduce_max'")
+    graph = values.graph
+    rank = len(graph.shape(node))
+    (axis, *others) = (int(axis) for axis in equation.params["axes"])
+    if others:
+        raise Refused("a maximum over several axes", "take the maximum over one axis")
+    if axis != rank - 1:
+        order = [*(a for a in range(rank) if a != axis), axis]
+        node = graph.axes(node, order, [graph.shape(node)[a] for a in order])
+    return Real(graph.maximum(node))
+
+
+def _is_finite(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    """True: what is computed here is a number."""
+    values.real(inputs[0])
+    return Real(values.graph.uniform(equation.outputs[0].shape, 1))
+
+
+RULES: dict[str, Rule] = {
+    "exp": _function("exp"),
+    "reduce_max": _reduce_max,
+    "is_finite": _is_finite,
+}
