@@ -8,8 +8,9 @@ import pytest
 
 from tests.prover.opening_case import OpeningCase, small_circuit
 from zkjax.compute.blocked import LOG_PIECE
-from zkjax.fields.mersenne61 import ELEMENT_BYTES, K
-from zkjax.fields.vectors import Ext, evaluate_multilinear, ext_add, ext_scale
+from zkjax.fields.mersenne61 import ELEMENT_BYTES, K, P
+from zkjax.fields.vectors import Ext, evaluate_multilinear, ext_add, ext_scale, transform
+from zkjax.prover import commit as committing
 from zkjax.prover import opening
 from zkjax.prover.commit import AdviceOracle, _message, commit_advice
 from zkjax.prover.opening import FalseClaimError, address_space, lane_weights
@@ -137,6 +138,24 @@ def test_columns_stay_within_the_budget(case, proof):
     heights[-1] += 3
     most = code.queries * sum(32 + 16 * height + 32 * code.log_length for height in heights)
     assert siblings_and_columns <= most
+
+
+def test_a_short_code_opens_and_catches_what_is_no_codeword():
+    """At rate 1/2: true claims pass, a false one does not, nor a word of twice the degree."""
+    case = OpeningCase(Plan(small_circuit(), openings=2, log_message=15))
+    code = case.plan.code
+    assert code.length == 2 * code.message
+    proof = case.prove(check=True)
+    case.verify(proof)
+    with pytest.raises(ConsistencyError):
+        case.verify(case.prove(error=1))
+    word = transform(Ext.from_list([K.ZERO] * code.dimension + [K.ONE]), code.log_length)
+    for lane, plane in enumerate(word):
+        column = case.advice._leaves[:, committing._HEADER_WORDS + lane]
+        column[:] = (column + plane) % np.uint64(P)
+    case.advice._levels = committing._tree(case.advice._leaves)
+    with pytest.raises(ProximityError):
+        case.verify(case.prove())
 
 
 @pytest.mark.parametrize("log_piece", [3, 8, 10, LOG_PIECE])

@@ -64,7 +64,8 @@ def test_contractions_count_rounds_and_factors():
 def test_columns_reach_their_target_with_the_least_number(log_message, openings):
     """t columns, e = openings * t masks: (1 - delta)^t 2^-16 <= 2^-102 with delta the decoding radius."""
     code = Code(log_message, openings)
-    n, k = 1 << (log_message + 2), 1 << log_message
+    n, k = 1 << (log_message + (1 if log_message == 16 else 2)), 1 << log_message
+    assert code.length == n
 
     def error(t: int) -> float:
         delta = ((n - k - openings * t) // 2 + 1) / n

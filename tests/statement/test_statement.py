@@ -278,6 +278,26 @@ def test_the_queries_reach_their_target_and_not_one_more_is_needed(log_message, 
 
 
 @pytest.mark.parametrize(
+    ("log_message", "openings", "blowup"),
+    [
+        (14, 1, 2),
+        (15, 1, 1),
+        (15, 8, 1),
+        (15, 32, 2),
+        (16, 32, 1),
+        (16, 64, 2),
+        (16, 128, 2),
+        (18, 128, 1),
+        (18, 1024, 2),
+    ],
+)
+def test_large_blocks_have_short_codes_unless_those_need_many_queries(log_message, openings, blowup):
+    code = Code(log_message, openings)
+    assert code.length == code.message << blowup
+    assert code.queries <= 256
+
+
+@pytest.mark.parametrize(
     "code", [Code(10, 8), Code(19, 8), Code(13, 0), Code(13, 1025), Code(11, 60), Code(13.0, 8), Code(13, True)]
 )
 def test_codes_that_do_not_exist(code):

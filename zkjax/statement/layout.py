@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zkjax.statement.circuit import ORACLES, Circuit
-from zkjax.statement.parameters import MAX_LOG_MESSAGE, MIN_LOG_MESSAGE
+from zkjax.statement.parameters import MAX_LOG_MESSAGE, MIN_LOG_MESSAGE, SHORT_LOG_MESSAGE
 
 REAL, IMAGINARY = 0, 1
 MASK_COUNT = 2
@@ -103,10 +103,13 @@ def _tensors(circuit: Circuit, oracle: str) -> list[tuple[str, int, tuple[int, .
 def choose_log_message(circuit: Circuit, pads: int) -> int:
     """Columns of the matrix: near the square root of the symbols, so that rows and columns cost alike.
 
-    At least as many as there are pads, which occupy one row of their own.
+    More where the code is short, since then more columns are opened. At least as many as there are pads,
+    which occupy one row of their own.
     """
     symbols = sum(_place(_tensors(circuit, oracle), 0)[1] for oracle in ORACLES)
-    balanced = (axis_bits(symbols) + 6) // 2
+    balanced = (axis_bits(symbols) + 7) // 2
+    if balanced < SHORT_LOG_MESSAGE:
+        balanced = (axis_bits(symbols) + 6) // 2
     return min(MAX_LOG_MESSAGE, max(MIN_LOG_MESSAGE, balanced, axis_bits(pads)))
 
 

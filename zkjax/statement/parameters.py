@@ -20,6 +20,9 @@ ELEMENT_BYTES = 16
 MIN_LOG_MESSAGE = 11
 MAX_LOG_MESSAGE = 18
 LOG_BLOWUP = 2
+# Codes at least as long as this may have half the length, if that takes at most so many queries.
+SHORT_LOG_MESSAGE = 15
+SHORT_MAX_QUERIES = 256
 MIN_LOOKUP_ROW_BITS = 11
 DEFAULT_OPENINGS = 8
 MAX_OPENINGS = 1024
@@ -32,6 +35,9 @@ class Code:
     A row is the coefficient vector [2**log_message message symbols | mask_symbols uniform ones],
     evaluated at the 2**log_length roots of unity. `openings` is how many proofs may open one
     commitment before its hiding is used up; each opens `queries` columns.
+
+    The rate is near 1/2 for large blocks, where encoding and hashing cost most, else near 1/4, where the
+    columns of a proof cost most.
     """
 
     log_message: int
@@ -43,7 +49,7 @@ class Code:
 
     @property
     def log_length(self) -> int:
-        return self.log_message + LOG_BLOWUP
+        return self.log_message + self._chosen()[0]
 
     @property
     def length(self) -> int:
@@ -51,24 +57,38 @@ class Code:
 
     @property
     def queries(self) -> int:
-        """Columns opened per proof: the least count that reaches QUERY_TARGET_BITS.
+        """Columns opened per proof: the least count that reaches QUERY_TARGET_BITS."""
+        return self._chosen()[1]
 
-        The count and the rate depend on each other through the mask symbols; the least fixed
-        point is taken.
-        """
+    def _chosen(self) -> tuple[int, int]:
+        """Logarithm of length over message, and the queries that it takes. Raises ValueError if nothing fits."""
+        if self.log_message >= SHORT_LOG_MESSAGE:
+            try:
+                queries = self._least_queries(self.message << (LOG_BLOWUP - 1))
+            except ValueError:
+                queries = SHORT_MAX_QUERIES + 1
+            if queries <= SHORT_MAX_QUERIES:
+                return LOG_BLOWUP - 1, queries
+        return LOG_BLOWUP, self._least_queries(self.message << LOG_BLOWUP)
+
+    def _least_queries(self, length: int) -> int:
+        """The count and the rate depend on each other through the mask symbols; the least fixed point is taken."""
         count = 1
         while True:
-            needed = ceil((QUERY_TARGET_BITS - OPENING_GRINDING_BITS) / self.bits_per_query(count))
+            needed = ceil((QUERY_TARGET_BITS - OPENING_GRINDING_BITS) / self._bits_per_query(count, length))
             if needed <= count:
                 return count
             count = needed
 
     def bits_per_query(self, queries: int) -> float:
         """-log2(1 - delta) at the unique-decoding radius delta with masks for `queries` columns."""
+        return self._bits_per_query(queries, self.length)
+
+    def _bits_per_query(self, queries: int, length: int) -> float:
         dimension = self.message + self.openings * queries
-        if dimension >= self.length:
-            raise ValueError(f"{self.openings} openings of {queries} columns do not fit a code of length {self.length}")
-        delta = ((self.length - dimension) // 2 + 1) / self.length
+        if dimension >= length:
+            raise ValueError(f"{self.openings} openings of {queries} columns do not fit a code of length {length}")
+        delta = ((length - dimension) // 2 + 1) / length
         return -log2(1 - delta)
 
     @property

@@ -23,11 +23,14 @@ from zkjax.statement.parameters import (
     LOG_BLOWUP,
     LOOKUP_GRINDING_BITS,
     MAX_LOG_MESSAGE,
+    MAX_OPENINGS,
     MIN_LOG_MESSAGE,
     MIN_LOOKUP_ROW_BITS,
     OPENING_GRINDING_BITS,
     QUERY_TARGET_BITS,
     SALT_BYTES,
+    SHORT_LOG_MESSAGE,
+    SHORT_MAX_QUERIES,
 )
 from zkjax.statement.plan import Plan
 
@@ -47,12 +50,14 @@ def parameter_hash() -> bytes:
         "field": "p=2^61-1, K=F[i]/(i^2+1)",
         "hash": "SHA-256",
         "log_blowup": LOG_BLOWUP,
+        "short_codes": [SHORT_LOG_MESSAGE, SHORT_MAX_QUERIES],
         "query_target_bits": QUERY_TARGET_BITS,
         "opening_grinding_bits": OPENING_GRINDING_BITS,
         "combination_grinding_bits": COMBINATION_GRINDING_BITS,
         "lookup_grinding_bits": LOOKUP_GRINDING_BITS,
         "min_lookup_row_bits": MIN_LOOKUP_ROW_BITS,
         "log_message": [MIN_LOG_MESSAGE, MAX_LOG_MESSAGE],
+        "max_openings": MAX_OPENINGS,
         "salt_bytes": SALT_BYTES,
     }
     return hashlib.sha256(b"zkjax parameters" + json.dumps(parameters, sort_keys=True).encode()).digest()
