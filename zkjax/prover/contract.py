@@ -18,6 +18,7 @@ from jax import lax
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K, to_field
 from zkjax.fields.vectors import Ext
+from zkjax.prover.limbs import sum_over_axis
 from zkjax.statement.circuit import Axes, Circuit, Combine, Constant, Contract, Filter, Positions, Rows
 from zkjax.statement.filters import Rows as Matrix
 from zkjax.statement.filters import spans, transposed
@@ -26,7 +27,8 @@ Vectors = Sequence[Ext | None]
 
 
 class Contractor:
-    """Contractions over one witness. `values` maps nodes to signed integer arrays of their shape.
+    """Contractions over one witness. `values` maps nodes to integer arrays of their shape, of any type but
+    uint64.
 
     Call under a scoped x64 mode. Results are JAX arrays over K with the kept axes in order.
     """
@@ -148,9 +150,11 @@ def _contract_integers(values: np.ndarray, vectors: Vectors) -> Ext:
     given = {axis: vector for axis, vector in enumerate(vectors) if vector is not None}
     if not given:
         return _lifted(values)
-    # The axis of the first pass: the longest but the last one, whose slices are not contiguous.
-    first = max(given, key=lambda axis: (axis != len(vectors) - 1, values.shape[axis]))
-    result = _contract_base_axis(values, _device(given[first]), first)
+    # The longest axis leaves least for the field's own arithmetic.
+    first = max(given, key=lambda axis: values.shape[axis])
+    result = sum_over_axis(values, first, given[first])
+    if result is None:
+        result = _contract_base_axis(values, _device(given[first]), first)
     return _contract_field(result, [v for axis, v in enumerate(vectors) if axis != first])
 
 

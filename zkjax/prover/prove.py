@@ -78,7 +78,8 @@ def prove_block(
         claim_zeros(plan, channel.challenge("zero batching"), points, claims)
 
         progress("Claims")
-        prove_claims(channel, plan, Contractor(lowered.circuit, witness.values, witness.schedule), claims, owed)
+        contractor = Contractor(lowered.circuit, witness.values.narrow, witness.schedule)
+        prove_claims(channel, plan, contractor, claims, owed)
         prove_products(channel, owed)
 
         progress("Opening")
