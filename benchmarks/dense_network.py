@@ -26,7 +26,10 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Shape:
-    """`layers` counts dense layers, the last one to the classes; `rows` those of the data set."""
+    """`layers` counts dense layers, the last one to the classes; `rows` those of the data set.
+
+    A block has `steps` steps; the schedule is as long as `blocks` of them.
+    """
 
     inputs: int
     width: int
@@ -36,6 +39,11 @@ class Shape:
     steps: int
     rows: int
     learning_rate: float = 1 / 32
+    blocks: int = 1
+
+    @property
+    def sizes(self) -> str:
+        return "-".join(map(str, [self.inputs, *[self.width] * (self.layers - 1), self.classes]))
 
     def report(self) -> dict[str, Any]:
         return asdict(self)
@@ -49,11 +57,14 @@ class Training:
     state: TrainState
     dataset: dict[str, np.ndarray]
     schedule: np.ndarray
+    steps: int
 
     def compile(self) -> zkjax.Program:
+        """The program of a block, with formats for all blocks of the schedule."""
         batches = [jax.tree.map(lambda leaf, rows=rows: leaf[rows], self.dataset) for rows in self.schedule]
-        steps = len(self.schedule)
-        return zkjax.compile(self.step, self.state, batches[0], steps=steps, calibration=batches, dataset=self.dataset)
+        return zkjax.compile(
+            self.step, self.state, batches[0], steps=self.steps, calibration=batches, dataset=self.dataset
+        )
 
 
 def dense_network(shape: Shape) -> Training:
@@ -78,8 +89,8 @@ def dense_network(shape: Shape) -> Training:
     model = Network()
     params = model.init(jax.random.key(SEED), x[:1])["params"]
     state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.sgd(shape.learning_rate))
-    schedule = np.stack([random.permutation(rows)[: shape.batch] for _ in range(shape.steps)])
-    return Training(train_step, state, {"x": x, "y": y}, schedule)
+    schedule = np.stack([random.permutation(rows)[: shape.batch] for _ in range(shape.blocks * shape.steps)])
+    return Training(train_step, state, {"x": x, "y": y}, schedule, shape.steps)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ import zkjax
 from zkjax.cli.compiling import CompileClock
 from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, peak_memory
 from zkjax.cli.report import RULE, bits, count, print_rows, seconds, share, size
+from zkjax.errors import UserError
 from zkjax.witness.check import OutOfRangeError
 from zkjax.witness.run import Run
 
@@ -87,7 +88,7 @@ class IntegerTraining:
             try:
                 run = self._run(rows, numbers, clock)
                 outgrown = sum(run.saturations.values()) > 0
-            except OutOfRangeError:
+            except (OutOfRangeError, UserError):  # values, or weights at the start of the block
                 outgrown = True
             if outgrown:
                 self._compile(rows, numbers, clock)
@@ -147,7 +148,10 @@ def main() -> None:
     keep_freed_memory()
     keep_compiled_programs()
     fashion = experiment_module(options.path)
-    train_step, state, dataset, schedule = fashion.experiment(options.width, options.layers)
+    try:
+        train_step, state, dataset, schedule = fashion.experiment(options.width, options.layers)
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None
     epoch = len(dataset["image"]) // fashion.BATCH
     blocks = (options.steps or epoch) // options.block
     if not blocks:

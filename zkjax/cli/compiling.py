@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-# Tracing to a jaxpr, lowering, and compiling (or reading a compiled program from the cache).
+# Compiling, or reading a compiled program from the cache: once for each program.
+PROGRAM = "/jax/core/compile/backend_compile_duration"
+# Tracing to a jaxpr, lowering, and the above.
 EVENTS = frozenset(
-    {
-        "/jax/core/compile/jaxpr_trace_duration",
-        "/jax/core/compile/jaxpr_to_mlir_module_duration",
-        "/jax/core/compile/backend_compile_duration",
-    }
+    {"/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration", PROGRAM}
 )
 
 
@@ -20,6 +18,7 @@ class CompileClock:
 
     def __init__(self) -> None:
         self._spans: list[tuple[float, float]] = []
+        self._programs: list[float] = []
 
     def between(self, begin: float, end: float) -> float:
         """Seconds between two times in which anything compiled; nested and parallel ones count once."""
@@ -31,11 +30,17 @@ class CompileClock:
                 reached = stop
         return total
 
+    def programs_between(self, begin: float, end: float) -> int:
+        """How many programs were compiled, or read from the cache, by the time at which that was done."""
+        return sum(begin <= at <= end for at in self._programs)
+
     def listen(self, event: str, duration_secs: float, **_: str | int) -> None:
         """JAX calls this at the end of every event that it times."""
         if event in EVENTS:
             now = time.perf_counter()
             self._spans.append((now - duration_secs, now))
+            if event == PROGRAM:
+                self._programs.append(now)
 
     def __enter__(self) -> CompileClock:
         import jax.monitoring
