@@ -125,6 +125,8 @@ FIELDS: dict[str, Expected] = {
     "Committed.fraction_bits": CIRCUIT,
     "Constant.shape": CIRCUIT,
     "Constant.value": CONSISTENCY,
+    "Positions.shape": CIRCUIT,
+    "Positions.axis": CIRCUIT,
     "Combine.shape": CIRCUIT,
     "Combine.terms": CONSISTENCY,
     "Axes.shape": CIRCUIT,
@@ -150,4 +152,7 @@ FIELDS: dict[str, Expected] = {
     "Table.lo": CONSISTENCY,
     "Table.hi": CONSISTENCY,
     "Table.limit": CIRCUIT,
+    "Table.formula": CIRCUIT,
+    "Table.input_fraction": CONSISTENCY,
+    "Table.output_fraction": CONSISTENCY,
 }

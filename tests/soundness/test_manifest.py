@@ -27,6 +27,7 @@ from zkjax.statement.circuit import (
     Contract,
     Filter,
     Lookup,
+    Positions,
     Rows,
 )
 from zkjax.statement.proof import MAX_PROOF_BYTES, Proof
@@ -37,13 +38,13 @@ from zkjax.transcript.sponge import Transcript
 from zkjax.verifier import verify
 
 VERIFY = sys.modules[verify.__module__]
-FOLDER = Path(__file__).parents[1] / "vectors" / "proofs" / "two-layers"
-KINDS = (Circuit, Committed, Constant, Combine, Axes, Rows, Filter, Contract, Lookup, Table)
+FOLDER = Path(__file__).parents[1] / "vectors" / "proofs"
+KINDS = (Circuit, Committed, Constant, Positions, Combine, Axes, Rows, Filter, Contract, Lookup, Table)
 
 
 @cache
-def frozen() -> tuple[Statement, bytes]:
-    run = RunFolder(FOLDER)
+def frozen(name: str = "two-layers") -> tuple[Statement, bytes]:
+    run = RunFolder(FOLDER / name)
     statement = Statement.from_bytes(run.read_statement(max_payload=MAX_STATEMENT_BYTES).payload)
     return statement, Proof.from_bytes(run.read_proof(max_payload=MAX_PROOF_BYTES).payload).data
 
@@ -263,7 +264,7 @@ def changed(value: object) -> Iterator[object]:
     if isinstance(value, int):
         yield from (value + 1, value - 1)
     elif isinstance(value, str):
-        yield from (value[:-1] + chr(ord(value[-1]) ^ 1), value + "'")
+        yield from (*([value[:-1] + chr(ord(value[-1]) ^ 1)] if value else []), value + "'")
     elif isinstance(value, tuple):
         for index, entry in enumerate(value):
             if not isinstance(entry, int | str | tuple):
@@ -274,10 +275,14 @@ def changed(value: object) -> Iterator[object]:
             yield value[:-1]
 
 
-def with_changed(field: str) -> Iterator[Circuit]:
-    """Circuits that differ from the frozen one in this field of one part."""
-    circuit = frozen()[0].circuit
-    kind, name = field.split(".")
+def with_changed(field: str) -> Iterator[tuple[str, Circuit]]:
+    """Names of frozen proofs, and circuits that differ from theirs in this field of one part."""
+    for frozen_name in ("two-layers", "softmax"):
+        for circuit in _with_changed(frozen(frozen_name)[0].circuit, *field.split(".")):
+            yield frozen_name, circuit
+
+
+def _with_changed(circuit: Circuit, kind: str, name: str) -> Iterator[Circuit]:
     if kind == "Circuit":
         value = getattr(circuit, name)
         others = (
@@ -303,10 +308,10 @@ def with_changed(field: str) -> Iterator[Circuit]:
 @pytest.mark.parametrize("field", manifest.FIELDS)
 def test_a_changed_field_of_the_circuit_is_caught(field):
     """Whatever it is changed to, there is a rejection; what the manifest names is among them."""
-    statement, data = frozen()
     expected = manifest.FIELDS[field]
     found = set()
-    for number, circuit in enumerate(with_changed(field)):
+    for number, (name, circuit) in enumerate(with_changed(field)):
+        statement, data = frozen(name)
         found.add(said(replace(statement, circuit=circuit), data))
         if number >= 12 and expected in found:
             break
@@ -316,15 +321,8 @@ def test_a_changed_field_of_the_circuit_is_caught(field):
 
 def test_every_field_of_a_circuit_has_an_entry():
     assert {f"{kind.__name__}.{field.name}" for kind in KINDS for field in fields(kind)} == manifest.FIELDS.keys()
-    assert {type(node) for node in frozen()[0].circuit.nodes} == {
-        Committed,
-        Constant,
-        Combine,
-        Axes,
-        Rows,
-        Filter,
-        Contract,
-    }
+    kinds = {type(node) for name in ("two-layers", "softmax") for node in frozen(name)[0].circuit.nodes}
+    assert kinds | {Circuit, Lookup, Table} == set(KINDS)
 
 
 # The errors

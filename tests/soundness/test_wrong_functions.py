@@ -23,13 +23,17 @@ from zkjax.verifier.opening import ConsistencyError
 ROW = (1, 2)
 
 
-@pytest.fixture(scope="module")
-def softmax() -> Case:
+def softmax_case(openings: int) -> Case:
     lowered = softmax_block()
     given, schedule = softmax_inputs(lowered, seed=4)
     values = tuple(residues(value) for value in interpret(lowered, given, schedule))
     assert is_legal(lowered.circuit, values)
-    return Case(lowered, Plan(lowered.circuit, 2), schedule, values)
+    return Case(lowered, Plan(lowered.circuit, openings), schedule, values)
+
+
+@pytest.fixture(scope="module")
+def softmax() -> Case:
+    return softmax_case(openings=2)
 
 
 def violated(case: Case, committed: dict[int, np.ndarray]) -> set[str]:

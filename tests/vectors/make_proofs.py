@@ -10,20 +10,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.soundness.block import SHAPE, Case
+from tests.soundness.test_wrong_functions import softmax_case
 from zkjax.files.artefact import Kind, encode
 from zkjax.prover.prove import prove_block
 from zkjax.statement.statement import parameter_hash
 from zkjax.verifier import verify
 
 FOLDER = Path(__file__).with_name("proofs")
-# A network of one layer, and one of two with everything that a block has.
-SHAPES = {"one-layer": replace(SHAPE, widths=(3, 2), batch=2, steps=1, rows=3), "two-layers": SHAPE}
+
+
+def cases() -> dict[str, Case]:
+    """A network of one layer, one of two, and one that ends in a softmax."""
+    one = replace(SHAPE, widths=(3, 2), batch=2, steps=1, rows=3)
+    return {
+        "one-layer": Case.make(shape=one, openings=1),
+        "two-layers": Case.make(openings=1),
+        "softmax": softmax_case(openings=1),
+    }
 
 
 def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for name, shape in SHAPES.items():
-        case = Case.make(shape=shape, openings=1)
+    for name, case in cases().items():
         statement, proof = prove_block(case.lowered, case.witness, case.commitments, case.plan)
         verify(statement, proof)
         folder = FOLDER / name
