@@ -220,12 +220,6 @@ mixed = jax.jit(_mixed, compiler_options=WIDE)
 mixed_in_place = jax.jit(_mixed, donate_argnames="p0", compiler_options=WIDE)
 
 
-@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
-def fold_pieces(low: Any, high: Any, spare: Any, r: Ext) -> Any:
-    """Fold pairs of whole pieces: two equal pytrees of tables to one."""
-    return _fold(low, high, np.int64(0), np.int64(PIECE), r, spare)
-
-
 def _folded(low: Any, high: Any, r: Ext) -> Any:
     return _tables(lambda x, y: extension.fold(x, y, r), low, high)
 

@@ -19,7 +19,7 @@ from zkjax.compute.blocked import LOG_PIECE, PIECE
 from zkjax.compute.cores import on_all_cores
 from zkjax.compute.fractions import Children, Fractions
 from zkjax.compute.leaves import Columns, constant_planes
-from zkjax.compute.pieces import Spares, is_shared, pairs_of, read_sums
+from zkjax.compute.pieces import Spares, fold_pairs, folded_tables, is_shared, pairs_of, read_sums
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext, equality_weights, scalar
 
@@ -286,33 +286,20 @@ class PieceLayer:
 
     def _fold_pieces(self, r: K) -> None:
         """Fold pairs of pieces; the sums over two results are started while they are in the cache."""
-        old, half = self._tables, len(self._tables) // 2
-        new: list[Piece] = [None] * half
-        quarter = half // 2
-
-        def fold(at: int) -> None:
-            new[at] = self._folded(old, at, half, r)
-
-        def fold_and_start(at: int) -> _Sum:
-            fold(at)
-            fold(at + quarter)
-            return self._started(new[at], new[at + quarter])
-
-        self._tables = new
-        if quarter:
-            self._sums = on_all_cores(fold_and_start, range(quarter))
-        else:
-            fold(0)
-            self._tables = [self._general(new[0])]
+        self._tables, self._sums = fold_pairs(
+            self._tables, lambda low, high: self._folded(_taken(low), _taken(high), r), self._started
+        )
+        if len(self._tables) == 1:
+            self._tables = [self._general(self._tables[0])]
             self._evaluate_within()
 
-    def _folded(self, old: list, at: int, half: int, r: K) -> Piece:
-        low, high = self._alike(_taken(old, at), _taken(old, half + at))
+    def _folded(self, low: Piece, high: Piece, r: K) -> Piece:
+        low, high = self._alike(low, high)
         if isinstance(low, Factors):
             assert isinstance(high, Factors)
             c0, c1 = low.c0 + r * (high.c0 - low.c0), low.c1 + r * (high.c1 - low.c1)
-            return Factors(_folded_tables(low.tables, high.tables, r), c0, c1)
-        return None if low is None else _folded_tables(low, high, r)
+            return Factors(folded_tables(low.tables, high.tables, r), c0, c1)
+        return None if low is None else folded_tables(low, high, r)
 
     def children(self) -> tuple[K, K, K, K]:
         """p0, p1, q0, q1 at the challenges, after the last round."""
@@ -322,12 +309,5 @@ class PieceLayer:
         return mixed - self._ratio * q0, p1, q0, q1
 
 
-def _taken(pieces: list, at: int) -> Piece:
-    piece, pieces[at] = pieces[at], None
+def _taken(piece: Any) -> Piece:
     return piece.take() if isinstance(piece, _NodePair | _LeafPair) else piece
-
-
-def _folded_tables(low: Any, high: Any, r: K) -> Any:
-    """low + r (high - low), written over `low` unless others hold it."""
-    shared = any(is_shared(table) for table in low)
-    return (blocked.folded if shared else blocked.folded_in_place)(low, high, scalar(r))

@@ -12,19 +12,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from zkjax.compute import blocked
 from zkjax.compute.blocked import PIECE
+from zkjax.compute.cores import on_all_cores
 from zkjax.compute.leaves import constant_planes
 from zkjax.compute.pieced import Pieced, joined, pieced
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext, scalar
 
 Array = jax.Array
+Tables = tuple[Ext, Ext] | None
+Sums = TypeVar("Sums")
 
 
 class Spares:
@@ -77,7 +80,8 @@ class PieceProduct:
     The tables are read in place and must stay as they are until the second `sums`.
     """
 
-    _tables: list[tuple[Ext, Ext] | None]
+    _tables: list[Tables]
+    _parts: list[Array | None]
 
     def __init__(self, f: Ext | Pieced, g: Ext | Pieced, lanes: int = 1):
         f, g = pieced(f), pieced(g)
@@ -90,38 +94,31 @@ class PieceProduct:
         self._evaluate()
 
     def _evaluate(self) -> None:
-        """Start the sums of the coming round."""
+        """Start the sums of the first round."""
         if self._size == self._lanes:
             return
         if len(self._tables) > 1:
-            offset, half = np.int64(0), np.int64(PIECE)
-            pairs = pairs_of(self._tables)
+            self._parts = on_all_cores(lambda pair: _started(*pair), pairs_of(self._tables))
         else:
-            offset = half = np.int64(self._size // 2)
-            pairs = [(self._tables[0], self._tables[0])]
-        nothing = (_zeros(), _zeros())
-        self._parts = [
-            blocked.product_sums(low or nothing, high or nothing, offset, half)
-            for low, high in pairs
-            if low is not None or high is not None
-        ]
+            tables, half = self._tables[0] or _nothing(), np.int64(self._size // 2)
+            self._parts = [blocked.product_sums(tables, tables, half, half)]
 
     def sums(self) -> tuple[K, K]:
         """The round polynomial at zero and its coefficient of X^2."""
-        parts = [read_sums(part) for part in self._parts]
+        parts = [read_sums(part) for part in self._parts if part is not None]
         return sum((part[0] for part in parts), K.ZERO), sum((part[1] for part in parts), K.ZERO)
 
     def fold(self, r: K) -> None:
         """Set the variable to the challenge."""
         self._size //= 2
         if self._size >= PIECE:
-            self._tables = _folded(self._tables, self._spares, r, lambda: (_zeros(), _zeros()))
-            self._evaluate()
+            self._tables, self._parts = fold_pairs(self._tables, lambda low, high: _folded(low, high, r), _started)
+            if len(self._tables) == 1:
+                self._evaluate()
             return
         (tables,) = self._tables
-        tables = tables or (_zeros(), _zeros())
-        folded, sums = blocked.product_round(tables, self._spares.take(), np.int64(self._size), scalar(r))
-        self._spares.give(tables)
+        folded, sums = blocked.product_round(tables or _nothing(), self._spares.take(), np.int64(self._size), scalar(r))
+        self._spares.give(tables or ())
         self._tables, self._parts = [folded], [sums]
 
     def tables(self) -> tuple[Ext, Ext]:
@@ -135,21 +132,49 @@ class PieceProduct:
         return f.to_list(), g.to_list()
 
 
-def _folded(tables: list, spares: Spares, r: K, padding: Callable[[], Any]) -> list:
-    """Pairs of pieces folded; the old ones are taken from the list one after the other and become spares."""
-    filler: Any = padding() if any(table is None for table in tables) else None
-    folded: list = []
-    half = len(tables) // 2
-    for at in range(half):
-        low, high = tables[at], tables[half + at]
-        tables[at] = tables[half + at] = None
-        if low is None and high is None:
-            folded.append(None)
-            continue
-        low, high = low or filler, high or filler
-        spare = jax.tree.unflatten(jax.tree.structure(low), jax.tree.leaves(spares.take()))
-        folded.append(blocked.fold_pieces(low, high, spare, scalar(r)))
-        for old in (low, high):
-            if old is not filler:
-                spares.give(old)
-    return folded
+def _nothing() -> tuple[Ext, Ext]:
+    return _zeros(), _zeros()
+
+
+def _started(low: Tables, high: Tables) -> Array | None:
+    """Start the sums over a pair of whole pieces."""
+    if low is high is None:
+        return None
+    return blocked.product_sums(low or _nothing(), high or _nothing(), np.int64(0), np.int64(PIECE))
+
+
+def _folded(low: Tables, high: Tables, r: K) -> Tables:
+    return None if low is high is None else folded_tables(low or _nothing(), high or _nothing(), r)
+
+
+def folded_tables(low: Any, high: Any, r: K) -> Any:
+    """low + r (high - low), written over `low` unless others hold it."""
+    shared = any(is_shared(table) for table in low)
+    return (blocked.folded if shared else blocked.folded_in_place)(low, high, scalar(r))
+
+
+def fold_pairs(
+    old: list[Any], fold: Callable[[Any, Any], Any], start: Callable[[Any, Any], Sums]
+) -> tuple[list[Any], list[Sums]]:
+    """Fold piece x with piece x + half, and start the sums over pairs of results while those are in the cache.
+
+    `old` is given up piece by piece. Without a pair of results, no sums are started.
+    """
+    half = len(old) // 2
+    quarter = half // 2
+    new: list[Any] = [None] * half
+
+    def one(at: int) -> None:
+        low, high = old[at], old[half + at]
+        old[at] = old[half + at] = None
+        new[at] = fold(low, high)
+
+    def two(at: int) -> Sums:
+        one(at)
+        one(at + quarter)
+        return start(new[at], new[at + quarter])
+
+    if quarter:
+        return new, on_all_cores(two, range(quarter))
+    one(0)
+    return new, []

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from zkjax.compute import host
+from zkjax.compute.cores import on_all_cores
 from zkjax.compute.pieced import Pieced
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K
@@ -25,11 +26,14 @@ LEAST_ROW = 1 << 8
 
 def split_sums(real: Pieced, imaginary: Pieced, symbols: Pieced) -> tuple[K, K]:
     """(<P, h>, <Q, h>)."""
-    parts = []
-    for wf, wg, h in zip(real.pieces, imaginary.pieces, symbols.pieces, strict=True):
-        if h is not None and not wf is wg is None:
-            zero = host.zero_piece(h.size)
-            parts.append(_doubled_sums(wf or zero, wg or zero, h))
+
+    def started(pieces: tuple[Ext | None, Ext | None, Ext]) -> jax.Array:
+        wf, wg, h = pieces
+        zero = host.zero_piece(h.size)
+        return _doubled_sums(wf or zero, wg or zero, h)
+
+    triples = zip(real.pieces, imaginary.pieces, symbols.pieces, strict=True)
+    parts = on_all_cores(started, [(wf, wg, h) for wf, wg, h in triples if h is not None and not wf is wg is None])
     totals = [K.ZERO] * 4
     for part in parts:
         totals = [total + entry for total, entry in zip(totals, np.asarray(part).tolist(), strict=True)]
@@ -39,12 +43,17 @@ def split_sums(real: Pieced, imaginary: Pieced, symbols: Pieced) -> tuple[K, K]:
 def split_weights(real: Pieced, imaginary: Pieced, split: K) -> Pieced:
     """P + split Q. Both lanes are given up, piece by piece."""
     half, half_split = scalar(HALF), scalar(HALF * split)
-    weights: list[Ext | None] = []
-    for number, (wf, wg) in enumerate(zip(real.pieces, imaginary.pieces, strict=True)):
-        zero = host.zero_piece((wf or wg or Ext(np.zeros(0), None)).size)
-        weights.append(None if wf is wg is None else _doubled_weights(wf or zero, wg or zero, half, half_split))
+
+    def joined(number: int) -> Ext | None:
+        wf, wg = real.pieces[number], imaginary.pieces[number]
         real.pieces[number] = imaginary.pieces[number] = None
-    return Pieced(real.size, weights)
+        some = wf or wg
+        if some is None:
+            return None
+        zero = host.zero_piece(some.size)
+        return _doubled_weights(wf or zero, wg or zero, half, half_split)
+
+    return Pieced(real.size, on_all_cores(joined, range(len(real.pieces))))
 
 
 def add_outer(sums: Ext | None, left: Ext, right: Ext) -> Ext:

@@ -17,6 +17,7 @@ import numpy as np
 from zkjax.compute import host
 from zkjax.compute.backend import DEFAULT, Backend, Product
 from zkjax.compute.blocked import LOG_PIECE
+from zkjax.compute.cores import on_all_cores
 from zkjax.compute.pieced import Pieced
 from zkjax.compute.split_weights import add_outer, split_sums, split_weights
 from zkjax.errors import WitnessError
@@ -180,15 +181,23 @@ def lane_weights(
     """Weights of all claims on the real and on the imaginary lane, [2**variables] each."""
     lanes = _blank(layout, log_piece), _blank(layout, log_piece)
     products = _Products()
+    claimed = [
+        (block, (oracle.first_row << layout.log_message) + block.offset)
+        for oracle in layout.oracles
+        for block in oracle.blocks
+        if block.node in terms
+    ]
+    weights = on_all_cores(
+        lambda each: list(_block_weights(each[0].shape, terms[each[0].node], products, log_piece)), claimed
+    )
+    # Blocks may share a piece: they are put in place one after the other.
+    for (block, start), parts in zip(claimed, weights, strict=True):
+        for part in parts:
+            _place(lanes[block.lane], start, part, log_piece)
+            start += part.size
     for oracle in layout.oracles:
-        first = oracle.first_row << layout.log_message
-        for block in oracle.blocks:
-            if block.node in terms:
-                start = first + block.offset
-                for part in _block_weights(block.shape, terms[block.node], products, log_piece):
-                    _place(lanes[block.lane], start, part, log_piece)
-                    start += part.size
         if oracle.masks >= 0:
+            first = oracle.first_row << layout.log_message
             _place(lanes[IMAGINARY], first + oracle.masks, Ext.from_list(mask_weights(mask_weight)), log_piece)
     return lanes
 

@@ -78,12 +78,15 @@ class Hidden:
         nodes = _reachable(self)
         for node in nodes:
             _, weight = pending.pop(node.serial)
-            constant += weight * node.constant
+            # Most forms are sums: no product is made of a zero or a one.
+            if node.constant:
+                constant += weight * node.constant
             if node.pad >= 0:
                 coefficients[node.pad] = coefficients.get(node.pad, K.ZERO) - weight
             for factor, child in node.terms:
+                share = weight if factor is K.ONE else weight * factor
                 known = pending.get(child.serial)
-                pending[child.serial] = (child, weight * factor + (known[1] if known else K.ZERO))
+                pending[child.serial] = (child, share + known[1] if known else share)
         return constant, coefficients
 
 
