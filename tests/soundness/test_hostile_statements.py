@@ -114,6 +114,13 @@ EXHAUSTING: dict[str, Callable[[], Circuit]] = {
     "tables": lambda: replace(
         powers(1), tables=(BITS, *(Table("gated", i - 65_536, 65_535 - i, 5) for i in range(63)))
     ),
+    "functions": lambda: replace(
+        powers(1),
+        tables=(
+            BITS,
+            *(Table("function", 0, (1 << 14) - 1, 0, f"1/(x+{i})*exp(-x)+erf(x+{i})", 11, 8) for i in range(9, 21)),
+        ),
+    ),
     "terms": lambda: circuit_with(*(Combine((), ((1, 3),) * 40) for _ in range(15_000))),
 }
 
@@ -170,6 +177,16 @@ def test_many_contractions_of_many_axes_are_refused(copies):
     """Axes of two cost next to nothing by their lengths, and eight of them 2 ms a claim."""
     with pytest.raises(CircuitError, match="too many to verify"):
         Plan(many_axes(3_000, copies), 1).check_work()
+
+
+def test_tables_are_derived_only_if_all_of_them_may_be(monkeypatch):
+    """Each of 64 functions within the bound on all of them took a second before the sum was looked at."""
+    derived = []
+    monkeypatch.setattr("zkjax.statement.tables.rounded", lambda *of: derived.append(of))
+    half = [Table("function", 0, (1 << 17) - 1, 0, f"exp(x/{number})", 17, 8) for number in range(3, 67)]
+    with pytest.raises(CircuitError, match="too long to derive"):
+        replace(powers(1), tables=tuple(half)).check()
+    assert not derived
 
 
 def test_a_long_schedule_read_once_is_fine():

@@ -216,6 +216,10 @@ CASES = {
     ),
     "table formula no text": (lambda c: with_table(c, 0, formula=None), "has a formula of another type"),
     "table fraction no integer": (lambda c: with_table(c, 0, input_fraction="1"), "input_fraction of another type"),
+    "function without a value": (
+        lambda c: replace(c, tables=(*c.tables, Table("function", -3, 4, 0, "1/x"))),
+        "a table of a function without values",
+    ),
     "function of one": (
         lambda c: replace(c, tables=(*c.tables, FUNCTION), lookups=(*c.lookups, Lookup(3, ROWS, -1, -1, "f"))),
         "has another arity",
@@ -272,6 +276,7 @@ class _Stopped(Exception):
 
 # Rules without which the next ones have no meaning: there the check may only stop.
 BASIC = (
+    "illegal table",
     "of another type",
     "rows out of range",
     "reads a later node",

@@ -56,9 +56,12 @@ def check_circuit(circuit: Circuit) -> None:
     _check_state(circuit)
     _require(1 <= len(circuit.tables) <= 64, "number of tables out of range", len(circuit.tables))
     for table in circuit.tables:
-        _check_table(table)
+        _check_types("a table", table)
+        _require(table.is_small(), "illegal table", table)
     work = sum(table.work for table in circuit.tables)
     _require(work <= MAX_TABLE_WORK, "tables that take too long to derive", work)
+    for table in circuit.tables:
+        _require(table.is_legal(), "a table of a function without values", table)
     _require(len(set(circuit.tables)) == len(circuit.tables), "a table occurs twice", len(circuit.tables))
     _require(1 <= len(circuit.lookups) <= MAX_NODES, "number of lookups out of range", len(circuit.lookups))
     for lookup in circuit.lookups:
@@ -195,11 +198,6 @@ def _check_state(circuit: Circuit) -> None:
     _require(before == after, "state before and after differ in names, shapes or formats", (before, after))
     _require(len(before) >= 1, "no state", before)
     _require(len(circuit.committed("data")) >= 1, "no data", circuit.committed("data"))
-
-
-def _check_table(table: Table) -> None:
-    _check_types("a table", table)
-    _require(table.is_legal(), "illegal table", table)
 
 
 def _check_lookup(circuit: Circuit, lookup: Lookup) -> None:
