@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from types import SimpleNamespace
 
 import jax
@@ -13,10 +14,10 @@ from zkjax.compute.backend import DEFAULT
 from zkjax.compute.fractions import Fractions
 from zkjax.compute.leaves import Column, Columns
 from zkjax.fields import extension
-from zkjax.fields.mersenne61 import K
+from zkjax.fields.mersenne61 import K, evaluation_point
 from zkjax.fields.vectors import Ext, inner
 from zkjax.prover import lookup
-from zkjax.prover.transparent import logup_pads, prove_logup, prove_product
+from zkjax.prover.transparent import commit_rows, logup_pads, prove_logup, prove_product
 from zkjax.statement.plan import LookupClass
 from zkjax.statement.relations import Relations
 from zkjax.transcript import sha256
@@ -126,3 +127,30 @@ def test_logups_under_vmap(hosts):
     for index, (channel, (point, *_), _) in enumerate(hosts):
         assert proofs.ciphertexts[index].to_bytes() == bytes(channel.proof)
         assert proofs.point[index].to_list() == point
+
+
+LOG_LENGTH = 4
+
+
+def rows_and_root(seed: int) -> tuple[Ext, np.ndarray, bytes]:
+    """Three rows of seven symbols, salts, and the root of the tree over their values, by hashlib."""
+    rows = [random_elements(10 * seed + row, 7) for row in range(3)]
+    salts = np.random.default_rng(seed).integers(0, 256, (1 << LOG_LENGTH, 32), dtype=np.uint8)
+    level = []
+    for position, salt in enumerate(salts):
+        x = evaluation_point(position, LOG_LENGTH)
+        column = [sum((c * x**power for power, c in enumerate(row)), K.ZERO) for row in rows]
+        level.append(hashlib.sha256(b"\0" + salt.tobytes() + b"".join(v.to_bytes() for v in column)).digest())
+    while len(level) > 1:
+        level = [hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=True)]
+    planes = [Ext.from_list(row) for row in rows]
+    return Ext(*(np.stack(part) for part in zip(*planes, strict=True))), salts, level[0]
+
+
+def test_commitments_under_jit_and_vmap():
+    cases = [rows_and_root(seed) for seed in (1, 2)]
+    commit = jax.jit(commit_rows, static_argnames="log_length")
+    assert sha256.state_to_bytes(commit(*cases[0][:2], log_length=LOG_LENGTH)) == cases[0][2]
+    batch = jax.tree.map(lambda *leaves: np.stack(leaves), *(case[:2] for case in cases))
+    roots = jax.jit(jax.vmap(lambda rows, salts: commit_rows(rows, salts, LOG_LENGTH)))(*batch)
+    assert [sha256.state_to_bytes(root) for root in roots] == [case[2] for case in cases]

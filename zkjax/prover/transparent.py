@@ -20,6 +20,7 @@ from jax import lax
 
 from zkjax.compute.fractions import Children, Fractions, fraction_tree
 from zkjax.fields import extension
+from zkjax.fields.ntt import transform
 from zkjax.fields.vectors import Ext
 from zkjax.transcript import sha256
 
@@ -135,6 +136,29 @@ def prove_logup(state: Array, leaves: Fractions, pads: Ext) -> LogUpProof:
 
     carry = (state, sent, extension.zeros(depth), p, q)
     return LogUpProof(*lax.fori_loop(jnp.int64(0), jnp.int64(depth), one_layer, carry))
+
+
+def commit_rows(rows: Ext, salts: Array, log_length: int) -> Array:
+    """The root uint32[8] of a commitment to rows K[r, k], each a coefficient vector with its masks.
+
+    `salts` are uint8[2^log_length, 32]. The tree is that of `prover.commit`: SHA-256 of (0, salt, column) and of
+    (1, left, right).
+    """
+    length = 1 << log_length
+    codeword = transform(Ext(rows.re.T, rows.im.T), log_length)
+    columns = jax.vmap(sha256.bytes_from_elements)(codeword)
+    leaves = jnp.concatenate([jnp.zeros((length, 1), jnp.uint8), salts, columns], axis=1)
+    nodes = jax.vmap(sha256.digest)(leaves)
+
+    def inner_node(pair: Array) -> Array:
+        return sha256.digest(jnp.concatenate([jnp.ones(1, jnp.uint8), sha256.bytes_from_words(pair)]))
+
+    def one_level(_: Array, nodes: Array) -> Array:
+        # Of each level, half is live; one compiled level serves them all.
+        pairs = nodes.reshape(length // 2, 2 * sha256.STATE_WORDS)
+        return jnp.concatenate([jax.vmap(inner_node)(pairs), jnp.zeros_like(pairs).reshape(nodes.shape)[: length // 2]])
+
+    return lax.fori_loop(0, log_length, one_level, nodes)[0]
 
 
 def _send(state: Array, label: str, values: list[Ext], pads: Ext) -> tuple[Array, Ext]:
