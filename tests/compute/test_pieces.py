@@ -9,10 +9,10 @@ import pytest
 from tests.compute import oracle
 from zkjax.compute.backend import DEFAULT, choose
 from zkjax.compute.blocked import LOG_PIECE, PIECE
-from zkjax.compute.leaves import Column, Columns
+from zkjax.compute.leaves import Column, Columns, column_denominators
 from zkjax.compute.pieced import Pieced
 from zkjax.fields.mersenne61 import K, P
-from zkjax.fields.vectors import Ext
+from zkjax.fields.vectors import Ext, scalar
 
 REFERENCE = choose("reference")
 
@@ -82,3 +82,17 @@ def test_a_product_with_gaps():
             sumcheck.fold(r)
     for ours, theirs in zip(sumchecks[0].tables(), sumchecks[1].tables(), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "i2", "u2", "i4", "u4", "i8"])
+def test_leaves_at_the_ends_of_their_types(kind):
+    """Every coordinate at the ends of its type, against Python integers."""
+    ends = np.iinfo(kind)
+    reach = 1 << 40  # of int64, what a table may name at all
+    values = np.array([max(ends.min, -reach), -1 if ends.min else 1, 0, 1, min(ends.max, reach)], kind)
+    beta_squared = K(P - 1, P - 2)
+    with jax.enable_x64(True):
+        for constant in (K(0, 0), K(P - 1, P - 1), K(1, 2)):
+            found = column_denominators(values, values, values, scalar(constant), scalar(beta_squared))
+            expected = [constant - K(v, v) - beta_squared * v for v in values.tolist()]
+            assert Ext(*map(np.asarray, found)).to_list() == expected

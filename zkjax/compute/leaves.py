@@ -26,6 +26,9 @@ from zkjax.fields.vectors import Ext, scalar
 
 UNIT = 1 << 11
 
+_M30 = np.int64((1 << 30) - 1)
+_M31 = np.uint64((1 << 31) - 1)
+
 Integers = np.ndarray | None
 
 
@@ -163,7 +166,18 @@ def column_denominators(
     value = Ext(minus(constant.re, re), imaginary)
     if second is None:
         return value
-    return extension.sub(value, extension.mul_base(beta_squared, arrays.from_signed(second.astype(jnp.int64))))
+    if second.dtype.itemsize == 8 or second.dtype == np.uint32:
+        return extension.sub(value, extension.mul_base(beta_squared, arrays.from_signed(second.astype(jnp.int64))))
+    return Ext(*(_minus_small(x, b, second) for x, b in zip(value, beta_squared, strict=True)))
+
+
+def _minus_small(a: jax.Array, b: jax.Array, integers: jax.Array) -> jax.Array:
+    """a - b integers over F, for integers of magnitude at most 2^31: two short products in place of four."""
+    small = integers.astype(jnp.int64)
+    low, high = ((part.astype(jnp.int64) * small) for part in (b & _M31, b >> np.uint64(31)))
+    # high 2^31 = (high >> 30) 2^61 + (high mod 2^30) 2^31; all in all less than 2^62 + 2^61 + 2^32 in magnitude.
+    product = low + (high >> np.int64(30)) + ((high & _M30) << np.int64(31))
+    return arrays.reduce(a + np.uint64(4 * P) - product.astype(jnp.uint64))
 
 
 @jax.jit
