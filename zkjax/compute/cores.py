@@ -9,11 +9,13 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from threading import current_thread
 from typing import TypeVar
 
 import jax
 
 MAX_THREADS = 4
+NAME = "zkjax-worker"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,9 +27,12 @@ def threads() -> int:
 
 
 def on_all_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """`function` of each item, in order of the items; under x64 mode, which holds for one thread."""
+    """`function` of each item, in order of the items; under x64 mode, which holds for one thread.
+
+    What such a function shares out in its turn stays on its own thread: waiting for others could be forever.
+    """
     given = list(items)
-    if len(given) < 2 or threads() < 2:
+    if len(given) < 2 or threads() < 2 or current_thread().name.startswith(NAME):
         return [function(item) for item in given]
 
     def scoped(item: Item) -> Result:
@@ -39,4 +44,4 @@ def on_all_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> l
 
 @lru_cache(maxsize=1)
 def _pool(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="zkjax")
+    return ThreadPoolExecutor(count, thread_name_prefix=NAME)
