@@ -25,6 +25,7 @@ from zkjax.fields.vectors import Ext
 # A row of eight entries is one vector of 512 bits.
 BLOCK_ROWS = 8
 MAX_THREADS = 4
+TRANSPOSED = 1 << 10
 # XLA prefers half of it by default; where there is no such vector this changes nothing.
 WIDE = {"xla_cpu_prefer_vector_width": "512"}
 
@@ -42,21 +43,27 @@ class _Buffers(NamedTuple):
         return cls(ntt.blank(shape, mark=0), ntt.blank(shape, mark=1), jnp.zeros((*shape, 2), jnp.uint64))
 
 
-@partial(jax.jit, static_argnames="log_length", donate_argnames="buffers", compiler_options=WIDE)
+# Kept though it is not read: the memory of `columns` becomes that of the result.
+@partial(jax.jit, static_argnames="log_length", donate_argnames="buffers", keep_unused=True, compiler_options=WIDE)
 def _encoded(buffers: _Buffers, message: Ext, masks: Ext, log_length: int) -> _Buffers:
     """Rows with coefficients [message | masks], [rows, k] and [rows, e], as `columns`, the last axis being (re, im)."""
     rows, k = message.shape
     end = k + masks.shape[1]
-    filled = ntt.present(end, log_length)
-    gap = jnp.zeros((filled - end, rows), jnp.uint64)
+    gap = jnp.zeros((ntt.present(end, log_length) - end, rows), jnp.uint64)
     planes = []
-    for plane, *parts in zip(buffers.first, message, masks, strict=True):
-        for start, part in zip((0, k), parts, strict=True):
-            plane = lax.dynamic_update_slice(plane, part.T, (start, 0))
+    for plane, mask in zip(buffers.first, masks, strict=True):
+        plane = lax.dynamic_update_slice(plane, mask.T, (k, 0))
         planes.append(lax.dynamic_update_slice(plane, gap, (end, 0)))
-    source = Ext(*planes)
-    values, left = ntt.transform_within(source[:filled], (buffers.second, source), log_length)
-    return _Buffers(values, left, jnp.stack(list(values), axis=-1))
+    step = min(k, TRANSPOSED)
+
+    # The loop's boundary keeps XLA from making the table once for every pass that refers to it.
+    def transposed(at: jax.Array, table: Ext) -> Ext:
+        parts = (lax.dynamic_slice(plane, (0, at * step), (rows, step)).T for plane in message)
+        return Ext(*(lax.dynamic_update_slice(x, y, (at * step, 0)) for x, y in zip(table, parts, strict=True)))
+
+    source = lax.fori_loop(0, k // step, transposed, Ext(*planes))
+    tables = ntt.transform_within(source, (source, buffers.second), log_length, end)
+    return _Buffers(*tables, jnp.stack(list(tables[ntt.passes(log_length) % 2]), axis=-1))
 
 
 def encode(rows: int, block: Callable[[int, int], tuple[Ext, Ext]], log_length: int, out: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import weakref
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from zkjax.fields.vectors import Ext
 
 ALIGNMENT = 64
+MOST_IDLE = 4
 
 
 def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -29,17 +31,56 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
 def mapped(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """A zeroed array with memory of its own, in large pages where the system has them.
 
-    For the largest arrays: their memory goes back to the system at once, where malloc would cut it up
-    for smaller ones, and a column of a codeword, written to at long strides, is on fewer pages.
+    For the largest arrays: within malloc's heap their space would be cut up for smaller ones, and a column of a
+    codeword, written to at long strides, is on fewer pages. When such an array is dropped, the next one of
+    about its size takes its memory: fresh pages cost more than writing to them.
     """
-    size = max(int(np.prod(shape)) * np.dtype(dtype).itemsize, 1)
+    count = int(np.prod(shape))
+    size = max(count * np.dtype(dtype).itemsize, 1)
+    memory = _reused(size)
+    if memory is None:
+        memory = _fresh(size)
+    else:
+        np.frombuffer(memory, np.uint8, size)[:] = 0
+    holder = _Holder(memory)
+    weakref.finalize(holder, _idle.append, memory)
+    return np.asarray(holder)[: count * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
+
+
+class _Holder:
+    """What the views of a mapped array keep alive; with it goes the last reference to the array."""
+
+    def __init__(self, memory: mmap.mmap):
+        self.__array_interface__ = np.frombuffer(memory, np.uint8).__array_interface__
+
+
+def _fresh(size: int) -> mmap.mmap:
     # Private: by default Python maps memory to be shared, which gets no large pages.
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     memory = mmap.mmap(-1, size, **private)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):
             memory.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(memory, dtype, count=int(np.prod(shape))).reshape(shape)
+    return memory
+
+
+# Memory of dropped arrays, the latest last. Appended to by finalizers, which may run at any moment: no lock.
+_idle: list[mmap.mmap] = []
+
+
+def _reused(size: int) -> mmap.mmap | None:
+    """Idle memory for `size` bytes, at most a quarter larger. All but the last few go back to the system."""
+    while len(_idle) > MOST_IDLE:
+        with contextlib.suppress(IndexError):
+            _idle.pop(0)
+    for memory in reversed(_idle[:]):
+        if size <= len(memory) <= size + size // 4:
+            try:
+                _idle.remove(memory)
+            except ValueError:  # another thread was faster
+                continue
+            return memory
+    return None
 
 
 def aligned(array: Any) -> np.ndarray:

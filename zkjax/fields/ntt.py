@@ -43,8 +43,9 @@ def transform(coefficients: Ext, log_n: int) -> Ext:
     if coefficients.ndim != 2 or coefficients.shape[0] > n:
         raise ValueError(f"coefficients of shape {coefficients.shape} do not fit {n} points")
     k, rows = coefficients.shape
-    filled = extension.concatenate([extension.asarray(coefficients), extension.zeros((present(k, log_n) - k, rows))])
-    return transform_within(filled, (blank((n, rows), mark=0), blank((n, rows), mark=1)), log_n)[0]
+    filled = extension.concatenate([extension.asarray(coefficients), extension.zeros((n - k, rows))])
+    tables = blank((n, rows), mark=0), blank((n, rows), mark=1)
+    return transform_within(filled, tables, log_n, k)[passes(log_n) % 2] if log_n else filled
 
 
 def present(k: int, log_n: int) -> int:
@@ -53,34 +54,40 @@ def present(k: int, log_n: int) -> int:
     return max(-(-k // part), 1) * part
 
 
-def transform_within(coefficients: Ext, buffers: tuple[Ext, Ext], log_n: int) -> tuple[Ext, Ext]:
-    """`transform` of [present(k, log_n), rows], canonical, with two buffers [n, rows] to write to.
+def passes(log_n: int) -> int:
+    """How often a transform goes through the whole array."""
+    return -(-log_n // _PASS_LEVELS)
 
-    Returns the result and what is left of the other buffer.
+
+def transform_within(coefficients: Ext, tables: tuple[Ext, Ext], log_n: int, k: int) -> tuple[Ext, Ext]:
+    """`transform` of [n, rows], canonical, with two tables of that shape to write to, the second one first.
+
+    Coefficients from k on are zero, and those from `present(k, log_n)` on are not read; they may lie in the first
+    table. Returns both tables: the result is the one of number `passes(log_n) % 2`.
     """
     n = 1 << log_n
-    if log_n == 0:
-        return coefficients, buffers[1]
     twiddles = powers(root_of_unity(log_n), n)
-    passes = -(-log_n // _PASS_LEVELS)
-    # A pass never writes the buffer it reads.
-    source, (target, other) = coefficients, buffers
-    level = 0
-    for index in range(passes):
-        levels = (log_n - level) // (passes - index)
-        written = _pass(source, target, twiddles, n, level, levels)
-        source, target, other = written, other, written
-        level += levels
-    return source, target
+    first, second = tables
+    source = coefficients
+    level, filled = 0, present(k, log_n)
+    for index in range(passes(log_n)):
+        levels = (log_n - level) // (passes(log_n) - index)
+        # A pass never writes the table it reads.
+        if index % 2:
+            source = first = _pass(source, first, twiddles, n, level, levels, filled)
+        else:
+            source = second = _pass(source, second, twiddles, n, level, levels, filled)
+        level, filled = level + levels, n
+    return first, second
 
 
-def _pass(source: Ext, target: Ext, twiddles: Ext, n: int, level: int, levels: int) -> Ext:
-    """Levels `level` to `level + levels` of the transform, from [<= n, rows] to [n, rows]."""
+def _pass(source: Ext, target: Ext, twiddles: Ext, n: int, level: int, levels: int, filled: int) -> Ext:
+    """Levels `level` to `level + levels` of the transform, from [n, rows] to [n, rows]; `filled` are read."""
     rows = source.shape[1]
     groups, size = 1 << level, 1 << levels
     distance = n // (groups * size)
-    present = source.shape[0] // (groups * distance)
-    source = source.reshape(groups, present, distance, rows)
+    present = filled // (groups * distance)
+    source = source.reshape(groups, size, distance, rows)
     wanted = max(_BLOCK_SYMBOLS // (size * rows), 1)
     width = min(1 << (wanted.bit_length() - 1), distance)
     depth = min(max((1 << (wanted.bit_length() - 1)) // width, 1), groups)
