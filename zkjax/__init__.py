@@ -17,6 +17,7 @@ from zkjax.errors import FileError, UserError, VerificationError, WitnessError, 
 
 if TYPE_CHECKING:
     from zkjax.api import Checkpoint, Program, Run, commit, compile, prove
+    from zkjax.recompile import audit
     from zkjax.statement.proof import Proof
     from zkjax.statement.statement import Statement
     from zkjax.verifier import verify
@@ -34,6 +35,7 @@ __all__ = [
     "VerificationError",
     "WitnessError",
     "ZkjaxError",
+    "audit",
     "commit",
     "compile",
     "prove",
@@ -50,6 +52,7 @@ _HOME = {
     "Statement": "zkjax.statement.statement",
     "Proof": "zkjax.statement.proof",
     "verify": "zkjax.verifier",
+    "audit": "zkjax.recompile",
 }
 
 

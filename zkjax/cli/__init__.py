@@ -1,4 +1,4 @@
-"""The command line: `zkjax prove`, `zkjax verify`, `zkjax inspect`."""
+"""The command line: `zkjax prove`, `zkjax verify`, `zkjax audit`, `zkjax inspect`."""
 
 from __future__ import annotations
 

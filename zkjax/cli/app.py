@@ -1,6 +1,6 @@
 """The commands and their options; each delegates to the module of its own name.
 
-Only `prove` imports JAX, and only once its options are known to be good.
+Only `prove` and `audit` import JAX, and only once their options are known to be good.
 """
 
 from __future__ import annotations
@@ -83,6 +83,26 @@ def verify_command(
         from zkjax.cli.verify import verify
 
         result.update(verify(folder, quiet=as_json))
+
+
+@app.command("audit")
+def audit_command(
+    experiment: Annotated[
+        Path,
+        typer.Argument(
+            help="A Python file whose experiment() returns train_step, state, dataset, schedule. Of state and "
+            "dataset only shapes and types count: jax.ShapeDtypeStruct will do.",
+            metavar="EXPERIMENT.py",
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(help="A run folder; only its statement is read.", metavar="DIR")],
+    as_json: Json = False,
+) -> None:
+    """Compile a training step again, and say whether a statement is about it. Needs no data."""
+    with outcome("audit", as_json) as result:
+        from zkjax.cli.audit import audit
+
+        result.update(audit(experiment, folder, quiet=as_json))
 
 
 @app.command("inspect")

@@ -75,6 +75,15 @@ class Experiment:
             raise BadExperiment(self.path, f"evaluate() returned {type(value).__name__}, expected a number") from error
 
 
+def load_step(path: Path) -> tuple[Callable[..., Any], Any, Any, Any]:
+    """What the file's `experiment()` returns: train_step, state, dataset, schedule; only the first is checked.
+
+    Raises:
+        BadExperiment
+    """
+    return _made(path, _load_module(path))
+
+
 def load_experiment(path: Path) -> Experiment:
     """Run the file and its `experiment()`, and check what it returns.
 
@@ -82,19 +91,23 @@ def load_experiment(path: Path) -> Experiment:
         BadExperiment
     """
     module = _load_module(path)
-    make = getattr(module, "experiment", None)
-    if not callable(make):
-        raise BadExperiment(path, "defines no function experiment()")
-    returned = _run_users_code(path, "experiment()", make)
-    train_step, state, dataset, schedule = _parts(path, returned)
-    if not callable(train_step):
-        raise BadExperiment(path, f"train_step is {type(train_step).__name__}, not a function")
+    train_step, state, dataset, schedule = _made(path, module)
     rows = _count_rows(path, dataset)
     schedule = _checked_schedule(path, schedule, rows)
     evaluate = getattr(module, "evaluate", None)
     if evaluate is not None and not callable(evaluate):
         raise BadExperiment(path, "evaluate is not a function")
     return Experiment(path, train_step, state, dataset, schedule, evaluate)
+
+
+def _made(path: Path, module: ModuleType) -> tuple[Callable[..., Any], Any, Any, Any]:
+    make = getattr(module, "experiment", None)
+    if not callable(make):
+        raise BadExperiment(path, "defines no function experiment()")
+    train_step, state, dataset, schedule = _parts(path, _run_users_code(path, "experiment()", make))
+    if not callable(train_step):
+        raise BadExperiment(path, f"train_step is {type(train_step).__name__}, not a function")
+    return train_step, state, dataset, schedule
 
 
 def _load_module(path: Path) -> ModuleType:

@@ -57,7 +57,7 @@ def plan_block(
     first_error: BoundError | None = None
     for magnitude in range(bits, min(bits, LEAST_BITS) - 1, -1):
         try:
-            plan = _planned(step, calibration, data, steps, magnitude)
+            plan = plan_formats(step, calibration, data, steps, magnitude)
             return plan, lower_block(plan, rows=steps * step.batch)
         except BoundError as error:
             first_error = first_error or error
@@ -81,7 +81,7 @@ def lower_block(plan: Plan, *, rows: int) -> Lowered:
     return lowered
 
 
-def _planned(step: Step, calibration: Calibration, data: dict[str, DataFormat], steps: int, bits: int) -> Plan:
+def plan_formats(step: Step, calibration: Calibration, data: dict[str, DataFormat], steps: int, bits: int) -> Plan:
     """Weight formats by iteration: they follow from the changes', which hardly depend on them."""
     found = roles(step)
     fold = choose_fold(step, found)

@@ -110,8 +110,9 @@ class WeightFormat:
 
 @dataclass(frozen=True)
 class TensorFormat:
-    """A rescaled tensor: its name, source line, fraction bits, range and the bits it drops."""
+    """A rescaled tensor: its node of the step, name, source line, fraction bits, range and the bits it drops."""
 
+    node: int
     name: str
     line: str
     shape: tuple[int, ...]

@@ -271,7 +271,7 @@ class Lowering:
 
     def _report(self, name: str, index: int, fraction: int, lo: int, hi: int) -> None:
         shape = self.step.nodes[index].shape
-        self.tensors.append(TensorFormat(name, self.step.lines[index], shape, fraction, lo, hi, 1))
+        self.tensors.append(TensorFormat(index, name, self.step.lines[index], shape, fraction, lo, hi, 1))
 
     # Rounding
 
@@ -357,7 +357,7 @@ class Lowering:
         else:
             self.builder.range_check(quotient, -wide, wide - 1, f"{name}/range")
         shape = self.step.nodes[index].shape
-        self.tensors.append(TensorFormat(name, line, shape, wanted, -wide, wide - 1, shift))
+        self.tensors.append(TensorFormat(index, name, line, shape, wanted, -wide, wide - 1, shift))
         return Placed(quotient, wanted, wide)
 
     def check_rest(self) -> None:

@@ -1,0 +1,139 @@
+"""A step compiled again from a statement alone leads to the same circuit, and another step does not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import zkjax
+from tests.frontend.steps import ACTIVATIONS, LOSSES, Network, batch_of, plain, step_with, train_state
+from zkjax.fixedpoint.published import OtherFormats
+from zkjax.recompile import OtherProgram
+from zkjax.statement.statement import Statement
+
+ROWS = 20
+
+
+def statement_of(train_step, state, *, steps=3, scale=1.0, **options) -> Statement:
+    """A statement about a program; nothing is proved, so its commitments are to nothing."""
+    batch = jax.tree.map(lambda leaf: np.float32(scale) * leaf, batch_of())
+    program = zkjax.compile(train_step, state, batch, steps=steps, **options)
+    size = len(batch["image"])
+    schedule = np.arange(steps * size).reshape(steps, size) % ROWS
+    return Statement(program.circuit_for(ROWS), schedule, 8, (bytes(32),) * 3)
+
+
+def shapes(tree):
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), np.asarray(leaf).dtype), tree)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return step_with(), train_state(Network(), batch_of()["image"], optax.sgd(0.25))
+
+
+@pytest.mark.parametrize("bits", [10, 11, 12, 13])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_the_formats_of_a_statement_are_enough(network, bits, scale):
+    train_step, state = network
+    statement = statement_of(train_step, state, bits=bits, scale=scale)
+    digest = statement.circuit.digest().hex()
+    assert zkjax.audit(train_step, state, batch_of(ROWS), statement) == digest
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_in_every_spelling_of_an_activation(activation):
+    train_step, state = plain(activation=ACTIVATIONS[activation])
+    statement = statement_of(train_step, state)
+    assert zkjax.audit(train_step, state, batch_of(ROWS), statement)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_in_every_spelling_of_a_loss(network, loss):
+    train_step, state = step_with(LOSSES[loss]), network[1]
+    statement = statement_of(train_step, state)
+    assert zkjax.audit(train_step, state, batch_of(ROWS), statement)
+
+
+@pytest.mark.parametrize("labels", ["one-hot", "integers"])
+def test_softmax_cross_entropy(labels):
+    def batch(rows, seed=0):
+        made = batch_of(rows, seed)
+        return made if labels == "one-hot" else made | {"label": made["label"].argmax(axis=-1).astype(np.int32)}
+
+    def train_step(state, batch):
+        def loss_of(params):
+            logits = state.apply_fn({"params": params}, batch["image"])
+            if labels == "integers":
+                return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+            return optax.softmax_cross_entropy(logits, batch["label"]).mean()
+
+        return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+
+    state = train_state(Network(), batch_of()["image"])
+    program = zkjax.compile(train_step, state, batch(4), steps=3, dataset=batch(ROWS))
+    statement = Statement(program.circuit_for(ROWS), np.arange(12).reshape(3, 4), 8, (bytes(32),) * 3)
+    assert zkjax.audit(train_step, shapes(state), shapes(batch(ROWS)), statement)
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.1, 3e-4])
+def test_shapes_and_types_are_enough(rate):
+    train_step, state = plain(rate)
+    statement = statement_of(train_step, state, steps=2)
+    audited = zkjax.audit(train_step, shapes(state), shapes(batch_of(ROWS)), statement)
+    assert audited == statement.circuit.digest().hex()
+
+
+def test_other_weights_and_data_make_no_difference(network):
+    train_step, state = network
+    statement = statement_of(train_step, state)
+    other = jax.tree.map(lambda leaf: 100 * leaf, state)
+    assert zkjax.audit(train_step, other, batch_of(ROWS, seed=9), statement)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"optimiser": optax.sgd(0.5)},
+        {"model": Network(bias=False)},
+        {"model": Network(activation=ACTIVATIONS["sum of two"])},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_another_step_is_told_apart(network, other):
+    train_step, state = network
+    statement = statement_of(train_step, state)
+    model, optimiser = other.get("model", Network()), other.get("optimiser", optax.sgd(0.25))
+    with pytest.raises(OtherProgram, match=r"compiles to another circuit than the statement's") as caught:
+        zkjax.audit(train_step, train_state(model, batch_of()["image"], optimiser), batch_of(ROWS), statement)
+    _, theirs, ours, where = str(caught.value).splitlines()
+    theirs, ours = theirs.removeprefix("    statement: "), ours.removeprefix("    this step: ")
+    assert theirs in str(statement.circuit).splitlines()
+    assert ours not in str(statement.circuit).splitlines()
+    assert re.search(r"in what is made at \S+\.py:\d+", where)
+
+
+def test_another_loss_is_told_apart(network):
+    _, state = network
+    statement = statement_of(step_with(), state)
+    with pytest.raises(OtherProgram):
+        zkjax.audit(step_with(LOSSES["mean of squares"]), state, batch_of(ROWS), statement)
+
+
+def test_what_a_statement_does_not_say(network):
+    train_step, state = network
+    statement = statement_of(train_step, state)
+    silent = replace(statement, circuit=replace(statement.circuit, remarks=()))
+    with pytest.raises(OtherFormats, match="the statement has no data leaf 'image'"):
+        zkjax.audit(train_step, state, batch_of(ROWS), silent)
+    linear = train_state(Network(activation=ACTIVATIONS["identity"]), batch_of()["image"], optax.sgd(0.25))
+    with pytest.raises(OtherFormats, match=r"does not compile in the formats of the statement: .*\n    at .*:\d+.*$"):
+        zkjax.audit(train_step, linear, batch_of(ROWS), statement)
+    plain_step, arrays = plain()
+    with pytest.raises(OtherFormats, match="the statement has no state leaf"):
+        zkjax.audit(plain_step, arrays, batch_of(ROWS), statement)

@@ -1,0 +1,119 @@
+"""Formats read back from a published circuit, so that a step can be compiled again without its data.
+
+A compiled circuit names its committed tensors and their fraction bits, so the formats that were
+calibrated on private data are public and can be found again: by choosing, for every rounded node of
+the step, a magnitude that calibration might have seen. Which magnitudes those are does not matter,
+since only the circuit that comes out is compared, whole, with the published one. Nothing read here
+is trusted: from wrong formats follows another circuit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zkjax.errors import UserError, VerificationError
+from zkjax.fixedpoint.compile import Plan, plan_formats
+from zkjax.fixedpoint.evaluate import Calibration
+from zkjax.fixedpoint.formats import DEFAULT_BITS, LEAST_BITS, MOST_BITS, DataFormat
+from zkjax.fixedpoint.step import Step
+from zkjax.statement.circuit import Circuit, Committed
+
+MAX_ROUNDS = 8
+MOST_MOVED = 60  # bits; no legal format needs more at once
+ABSENT = -20  # a tensor that the published circuit does not round: make it need no rounding here
+
+_DATA_REMARK = re.compile(r"data (.+): integers in \[(-?\d{1,9}), (\d{1,9})\] times 2\^-(\d{1,3})")
+_LIMB = re.compile(r"before/(.+)/limb\[\d{1,3}:(\d{1,3})\]")
+
+
+class OtherFormats(VerificationError):
+    """The circuit has other leaves of data or state than the step, or the step does not compile in its formats."""
+
+
+@dataclass(frozen=True)
+class PublishedFormats:
+    """What a circuit says: fraction bits by tensor name, formats of the data, bits of the state leaves."""
+
+    tensors: dict[str, int]
+    data: dict[str, tuple[int, int, int]]
+    state: dict[str, int]
+
+    @classmethod
+    def of(cls, circuit: Circuit) -> PublishedFormats:
+        nodes = [circuit.nodes[index] for index in circuit.committed()]
+        tensors = {node.name: node.fraction_bits for node in nodes if isinstance(node, Committed)}
+        data = {}
+        for remark in circuit.remarks:
+            if said := _DATA_REMARK.fullmatch(remark):
+                data[said[1]] = (int(said[4]), int(said[2]), int(said[3]))
+        state: dict[str, int] = {}
+        for name in tensors:
+            if said := _LIMB.fullmatch(name):
+                state[said[1]] = max(state.get(said[1], 0), int(said[2]) - 1)
+        return cls(tensors, data, state)
+
+
+def published_plans(step: Step, circuit: Circuit) -> Iterator[Plan]:
+    """Plans of `step` in the formats of `circuit`, one for each number of magnitude bits that it may have.
+
+    If the circuit was compiled from this step, one of them leads to it.
+
+    Raises OtherFormats if the step has a leaf that the circuit lacks, or there is no such plan.
+    """
+    formats = PublishedFormats.of(circuit)
+    for what, needed, known in (("data", step.data, formats.data), ("state", step.state, formats.state)):
+        for name in needed:
+            if name not in known:
+                raise OtherFormats(f"the statement has no {what} leaf {name!r}", expected=sorted(known), got=name)
+    data = {
+        name: DataFormat(*formats.data[name], True, step.nodes[index].shape[1:]) for name, index in step.data.items()
+    }
+    found_any, refused = False, None
+    for bits in sorted(range(LEAST_BITS, MOST_BITS + 1), key=lambda bits: abs(bits - DEFAULT_BITS)):
+        try:
+            found = _approached(step, circuit.steps, formats, data, bits)
+        except UserError as error:  # not in these bits
+            refused = error
+            continue
+        yield found
+        found_any = True
+    if not found_any:
+        raise OtherFormats(
+            f"the training step does not compile in the formats of the statement: {without_remedy(refused)}"
+        )
+
+
+def without_remedy(error: UserError | None) -> str:
+    """What is wrong and where; what to do about it is advice for whoever compiles from data."""
+    return "\n".join(str(error).splitlines()[:2])
+
+
+def _approached(step: Step, steps: int, formats: PublishedFormats, data: dict[str, DataFormat], bits: int) -> Plan:
+    """The plan whose formats are the published ones, as far as the names are the same."""
+    nodes, state = [1.0] * len(step.nodes), dict.fromkeys(step.state, 1.0)
+    for _ in range(MAX_ROUNDS):
+        plan = plan_formats(step, Calibration(tuple(nodes), state, steps, {}), data, steps, bits)
+        moves: dict[int, int] = {}
+        for tensor in plan.tensors:
+            if not tensor.shift:
+                continue
+            if tensor.name in formats.tensors:
+                moves[tensor.node] = tensor.fraction_bits - formats.tensors[tensor.name]
+            else:
+                moves.setdefault(tensor.node, ABSENT)
+        for node, move in moves.items():
+            nodes[node] = _moved(nodes[node], move)
+        for name, weight in plan.weights.items():
+            moves[-1] = moves.get(-1, 0) or formats.state[name] - weight.bits
+            state[name] = _moved(state[name], formats.state[name] - weight.bits)
+        if not any(moves.values()):
+            break
+    return plan
+
+
+def _moved(magnitude: float, bits: int) -> float:
+    """One more bit of magnitude is one fraction bit less."""
+    moved = magnitude * 2.0 ** max(-MOST_MOVED, min(bits, MOST_MOVED))
+    return min(max(moved, 2.0**-1000), 2.0**1000)
