@@ -28,7 +28,12 @@ def print_rows(title: str, rows: Iterable[Row], *, justify: Literal["left", "rig
         if row != RULE:
             table.add_row(Text(row[0]), Text(row[1]), end_section=following == RULE)
     # Where nobody looks on, nothing is wrapped: digests are there to be compared.
-    Console(soft_wrap=True, width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
+    _Console(soft_wrap=True, width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # which rich would turn into the exit status of a rejection
 
 
 def proving_rows(result: dict[str, Any]) -> list[Row]:
