@@ -58,6 +58,11 @@ def _common(shape: Shape, summary: Summary, timed: Timed, verifying: float) -> d
 
 def block_figures(shape: Shape, repeat: int) -> dict[str, Any]:
     """All figures of one block: cold once, then `repeat` times warm."""
+    return measured_block(shape, repeat)[0]
+
+
+def measured_block(shape: Shape, repeat: int) -> tuple[dict[str, Any], zkjax.Run, Timed]:
+    """`block_figures` with the run and the last proof."""
     training = dense_network(shape)
     given = (training.state, training.dataset, training.schedule)
     with CompileClock() as clock:
@@ -104,7 +109,7 @@ def block_figures(shape: Shape, repeat: int) -> dict[str, Any]:
 
     phases, processor = medians(0, witness), medians(1, witness_work)
     others, others_work = alone - phases[AFTER], alone_work - processor[AFTER]
-    return {
+    figures = {
         **_common(shape, summary, timed, verifying),
         "seconds_per_step": sum(phases.values()) / shape.steps,
         "processor_seconds_per_step": sum(processor.values()) / shape.steps,
@@ -117,6 +122,7 @@ def block_figures(shape: Shape, repeat: int) -> dict[str, Any]:
         "programs": programs,
         "first_proof_seconds": ended - began,
     }
+    return figures, run, timed
 
 
 def chain_figures(shape: Shape) -> dict[str, Any]:
