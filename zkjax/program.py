@@ -21,19 +21,19 @@ from rich.table import Table
 
 from zkjax.circuit.program import Lowered
 from zkjax.errors import UserError
-from zkjax.fixedpoint.compile import Plan, lower_block, plan_block
+from zkjax.fixedpoint.compile import lower_block, plan_block
 from zkjax.fixedpoint.evaluate import calibrate
 from zkjax.fixedpoint.formats import (
     DEFAULT_BITS,
     LEAST_BITS,
     MOST_BITS,
-    STATE_FRACTION,
     check_finite,
     data_format,
     label_format,
     quantized_data,
     quantized_state,
 )
+from zkjax.fixedpoint.plan import Plan
 from zkjax.frontend import Reading, read_step
 from zkjax.frontend.roles import Tree, difference
 from zkjax.frontend.trace import run
@@ -95,10 +95,11 @@ def compile(
         else data_format(name, step.nodes[index].shape[1:], [each[name] for each in seen])
         for name, index in step.data.items()
     }
-    calibrated = calibrate(step, before, leaves)
+    start = reading.schedule.start(before)
+    calibrated = calibrate(step, before, leaves, reading.schedule.values(start, len(leaves)))
     _check_translation(reading, state, batches[0], calibrated.first)
-    plan, lowered = plan_block(step, calibrated, data, steps=steps, bits=bits)
-    return Program(reading, plan, train_step, {lowered.circuit.rows: lowered})
+    plan, lowered = plan_block(step, calibrated, data, numbers=reading.schedule.values(start, steps), bits=bits)
+    return Program(reading, plan, train_step, start, {lowered.circuit.rows: lowered})
 
 
 @dataclass(eq=False)
@@ -107,12 +108,17 @@ class Program:
 
     Integer tensors are int64 arrays keyed by leaf name ('params/Dense_0/kernel', 'image'), the
     names of the circuit's committed tensors. `str(program)` is a table of all that is public.
+
+    `start` are the counters before the block, if the step computes numbers from them: a program is of
+    the steps that begin there, `at(state)` the program for other counters.
     """
 
     reading: Reading
     plan: Plan
     train_step: Callable
+    start: tuple[int, ...]
     _lowered: dict[int, Lowered] = field(repr=False)
+    _by_start: dict[tuple[int, ...], Program] = field(default_factory=dict, repr=False)
 
     @property
     def steps(self) -> int:
@@ -146,8 +152,32 @@ class Program:
     def circuit(self) -> Circuit:
         return self.lowered.circuit
 
+    def at(self, state: Any) -> Program:
+        """The program of the block that begins at `state`, whose counters decide the rates by the step number.
+
+        The same program wherever no number depends on a counter. Otherwise another circuit in the same
+        formats of data and state, so that blocks chain.
+        """
+        schedule = self.reading.schedule
+        start = schedule.start(_leaves(self.reading.state, state, "state"))
+        if start == self.start or not schedule.inverse:
+            return self
+        if start not in self._by_start:
+            plan, lowered = plan_block(
+                self.reading.step,
+                self.plan.calibration,
+                self.plan.data,
+                numbers=schedule.values(start, self.steps),
+                bits=self.plan.precision.bits,
+                fractions={name: form.state_fraction for name, form in self.plan.weights.items()},
+            )
+            self._by_start[start] = replace(
+                self, plan=plan, start=start, _lowered={lowered.circuit.rows: lowered}, _by_start=self._by_start
+            )
+        return self._by_start[start]
+
     def quantize_state(self, state: Any) -> dict[str, np.ndarray]:
-        """The float leaves of a state as integers with 16 fraction bits.
+        """The float leaves of a state as integers, weights with 16 fraction bits.
 
         Raises UserError naming leaf, index, value and range where one is NaN, infinite or too large.
         """
@@ -176,7 +206,8 @@ class Program:
         for leaf in self.reading.state.leaves:
             value = leaves[leaf.index]
             if leaf.name in self.plan.weights:
-                floats = np.asarray(integers[leaf.name], np.float64) * 2.0**-STATE_FRACTION
+                unit = 2.0 ** -self.plan.weights[leaf.name].state_fraction
+                floats = np.asarray(integers[leaf.name], np.float64) * unit
                 leaves[leaf.index] = _like(value, floats.reshape(leaf.shape))
             elif increment := self.reading.counters[leaf.name]:
                 advanced = np.asarray(value) + increment * self.steps
@@ -205,12 +236,12 @@ class Program:
         """
         _data(self.reading, batch, "batch", same_rows=True)
         rows = np.arange(self.batch, dtype=np.int32)[None]
-        after = self._one_step.run(state, batch, rows).state
+        after = self.at(state)._one_step.run(state, batch, rows).state
         return (after, jax.jit(self.train_step)(state, batch)[1]) if self.has_aux else after
 
     @cached_property
     def _one_step(self) -> Program:
-        return self if self.steps == 1 else replace(self, plan=replace(self.plan, steps=1), _lowered={})
+        return self if self.steps == 1 else replace(self, plan=self.plan.shortened(1), _lowered={}, _by_start={})
 
     def __str__(self) -> str:
         return _printed(self)
@@ -303,7 +334,7 @@ def _printed(program: Program) -> str:
     for name, weight in plan.weights.items():
         shape = plan.step.nodes[plan.step.state[name]].shape
         bounds = f"+-2^{weight.bits}"
-        table.add_row(name, "before, after", _shape(shape), str(STATE_FRACTION), bounds)
+        table.add_row(name, "before, after", _shape(shape), str(weight.state_fraction), bounds)
         table.add_row("", "virtual, every step", "", str(weight.fraction_bits), "")
     console.print(table)
     largest = max(max(-low, high) for low, high in proven if high < 1 << 100)
@@ -314,8 +345,11 @@ def _printed(program: Program) -> str:
         f"{parameters:,} parameters, {elements:,} committed elements, {lookups:,} lookups "
         f"(for a data set of {circuit.rows:,} rows)"
     )
+    schedule = program.reading.schedule
+    start = {name: f", {at} at the start" for (name, _, _), at in zip(schedule.counters, program.start, strict=True)}
     for counter, increment in program.reading.counters.items():
-        console.print(f"public: {counter}, {f'plus {increment} a step' if increment else 'unchanged'}")
+        moves = f"plus {increment} a step" if increment else "unchanged"
+        console.print(f"public: {counter}, {moves}{start.get(counter, '') if schedule.inverse else ''}")
     for remark in circuit.remarks:
         console.print(remark, soft_wrap=True, markup=False, highlight=False)
     return console.file.getvalue().rstrip()  # type: ignore[attr-defined]

@@ -94,7 +94,7 @@ def test_state_has_sixteen_fraction_bits_and_room_for_two():
     assert state_bits("w", 0.9) == 17
     assert state_bits("w", 1.5) == 18
     assert state_bits("w", 4.1) == 20
-    form = WeightFormat(28, 17, 1)
+    form = WeightFormat(28, 17, 1, {})
     np.testing.assert_array_equal(quantized_state("w", form, [1.5, -2.0]), [3 << 15, -(2 << 16)])
     with pytest.raises(
         UserError, match=r"state leaf 'w' holds 2.0 at index \[0\], outside of its range \[-2, 1.99998\]"

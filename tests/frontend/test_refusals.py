@@ -84,29 +84,45 @@ def test_dead_code_is_not_reported():
 
 
 @pytest.mark.parametrize(
-    ("optimiser", "saying"),
-    [
-        (optax.sgd(0.1, momentum=0.9), "multiplied by 0.9"),
-        (optax.sgd(0.1, momentum=0.9, nesterov=True), "takes up another state leaf"),
-        (optax.adam(1e-3), "'sqrt'"),
-        (optax.chain(optax.add_decayed_weights(0.5), optax.sgd(0.5)), "multiplied by 0.75"),
-        (optax.sgd(optax.linear_schedule(0.1, 0.01, 100)), "integer state leaf 'opt_state/1/count'"),
-        (optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1)), "'sqrt'"),
-    ],
-    ids=["momentum", "nesterov", "adam", "weight decay", "schedule", "norm clipping"],
+    "optimiser",
+    [optax.adam(1e-3), optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))],
+    ids=["adam", "norm clipping"],
 )
-def test_optimisers(optimiser, saying):
+def test_optimisers(optimiser):
     with jax.numpy_dtype_promotion("standard"):  # optax's own
         error = refused_model(Network(), optimiser=optimiser)
-    assert saying in str(error)
-    assert "constant learning rate" in str(error) or "plain SGD" in str(error)
+    assert "'sqrt'" in str(error)
+    assert "plain SGD" in str(error)
 
 
 def test_leaves_with_one_problem_are_one_entry():
-    error = refused_model(Network(layers=4), optimiser=optax.sgd(0.1, momentum=0.9))
-    assert len(error.problems) == 2
-    assert len(error.problems[1].leaves) == 8
+    centred = optax.stateless(lambda updates, params: jax.tree.map(lambda g, w: g + w.sum(), updates, params))
+    error = refused_model(Network(layers=4), optimiser=optax.chain(centred, optax.sgd(0.1)))
+    (problem,) = error.problems
+    assert "with its axes summed" in problem.what
+    assert len(problem.leaves) == 8
     assert "and 5 more" in str(error)
+
+
+def test_gradients_that_each_take_a_way_of_their_own():
+    def train_step(state, batch):
+        one = jax.grad(squared)(state["w"], batch)
+        two = jax.grad(lambda w: jnp.mean((batch["image"] @ w) ** 2))(state["w"])
+        trace = 0.5 * state["trace"] + one
+        return {"w": state["w"] - 0.125 * (trace + two), "trace": trace}
+
+    error = refused(train_step, {"w": WEIGHTS, "trace": 0 * WEIGHTS}, batch_of())
+    assert "several gradients" in str(error)
+    assert "add its parts up" in str(error)
+
+
+def test_arrays_computed_from_a_counter():
+    def train_step(state, batch):
+        rates = jnp.full(3, 0.5) ** (state["step"] + jnp.arange(1, 4)).astype(jnp.float32)
+        return {"w": state["w"] - rates * jax.grad(squared)(state["w"], batch), "step": state["step"] + 1}
+
+    error = refused(train_step, {"w": WEIGHTS, "step": 0}, batch_of())
+    assert "an array of shape (3,) computed from integers of the state" in str(error)
 
 
 def test_arrays_closed_over_would_become_public():

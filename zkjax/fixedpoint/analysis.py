@@ -18,6 +18,7 @@ from zkjax.fixedpoint.step import (
     Linear,
     Maximum,
     OneHot,
+    Paced,
     Product,
     Reciprocal,
     Relu,
@@ -98,7 +99,7 @@ def roles(step: Step) -> Roles:
         match found:
             case StateLeaf():
                 weights.add(index)
-            case Axes() | Linear():
+            case Axes() | Linear() | Paced():
                 if inner and weights.issuperset(inner):
                     weights.add(index)
             case Product(left=left, right=right):
@@ -155,7 +156,7 @@ def _exact_dependence(step: Step, rounded: set[int], weights: set[int]) -> set[i
     """Nodes that depend on the state without a rounding between."""
     found = set(weights)
     for index, node in enumerate(step.nodes):
-        linear = isinstance(node, Linear | Axes | Product)
+        linear = isinstance(node, Linear | Axes | Paced | Product)
         if linear and any(i in found and i not in rounded for i in operands(node)):
             found.add(index)
     return found - rounded

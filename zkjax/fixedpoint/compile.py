@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
-from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.program import Lowered
 from zkjax.errors import UserError
-from zkjax.fixedpoint.analysis import Roles, roles
-from zkjax.fixedpoint.bounds import BoundError, check_bounds, check_coefficient
+from zkjax.fixedpoint.analysis import roles
+from zkjax.fixedpoint.bounds import BoundError, check_bounds
 from zkjax.fixedpoint.dyadic import is_short, written
 from zkjax.fixedpoint.evaluate import Calibration
+from zkjax.fixedpoint.filters import responses
 from zkjax.fixedpoint.formats import (
     LEAST_BITS,
     MAX_SHIFT,
-    STATE_FRACTION,
     DataFormat,
     Precision,
-    TensorFormat,
     WeightFormat,
-    state_bits,
 )
 from zkjax.fixedpoint.lower import Lowering, Placed
-from zkjax.fixedpoint.rates import Fold, choose_fold, effective_factor, multiplier
+from zkjax.fixedpoint.numbers import Values
+from zkjax.fixedpoint.plan import Plan
+from zkjax.fixedpoint.rates import choose_fold
+from zkjax.fixedpoint.state import bind_state, filter_remarks, state_formats
 from zkjax.fixedpoint.step import Step
 from zkjax.statement.circuit import CircuitError
 
@@ -31,34 +32,25 @@ FIRST_FRACTION = 28
 MAX_ROUNDS = 8
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides a circuit but the number of rows of the data set."""
-
-    step: Step
-    roles: Roles
-    calibration: Calibration
-    precision: Precision
-    data: dict[str, DataFormat]
-    weights: dict[str, WeightFormat]
-    fold: Fold | None
-    steps: int
-    tensors: tuple[TensorFormat, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-
 def plan_block(
-    step: Step, calibration: Calibration, data: dict[str, DataFormat], *, steps: int, bits: int
+    step: Step,
+    calibration: Calibration,
+    data: dict[str, DataFormat],
+    *,
+    numbers: Sequence[Values],
+    bits: int,
+    fractions: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Plan, Lowered]:
     """The plan with the most magnitude bits, at most `bits`, that fits; and a first circuit.
 
-    Raises BoundError naming the equation, its bound and the remedy if even LEAST_BITS do not fit.
+    `numbers` are the public numbers of each step, `fractions` the fraction bits of state leaves that
+    are settled already. Raises BoundError naming the equation, its bound and the remedy if even LEAST_BITS do not fit.
     """
     first_error: BoundError | None = None
     for magnitude in range(bits, min(bits, LEAST_BITS) - 1, -1):
         try:
-            plan = plan_formats(step, calibration, data, steps, magnitude)
-            return plan, lower_block(plan, rows=steps * step.batch)
+            plan = plan_formats(step, calibration, data, tuple(numbers), magnitude, fractions)
+            return plan, lower_block(plan, rows=plan.steps * step.batch)
         except BoundError as error:
             first_error = first_error or error
     assert first_error is not None
@@ -69,7 +61,7 @@ def lower_block(plan: Plan, *, rows: int) -> Lowered:
     """The circuit of a plan for a data set of `rows` rows, legal and proven free of wrap-around."""
     lowering = _lowering(plan, {name: w.fraction_bits for name, w in plan.weights.items()}, rows)
     changes = _changes(lowering, plan.step)
-    _bind_state(lowering, plan, changes)
+    bind_state(lowering, plan, changes)
     lowering.builder.remarks += plan.remarks
     try:
         lowered = lowering.builder.finish()
@@ -81,33 +73,44 @@ def lower_block(plan: Plan, *, rows: int) -> Lowered:
     return lowered
 
 
-def plan_formats(step: Step, calibration: Calibration, data: dict[str, DataFormat], steps: int, bits: int) -> Plan:
+def plan_formats(
+    step: Step,
+    calibration: Calibration,
+    data: dict[str, DataFormat],
+    numbers: tuple[Values, ...],
+    bits: int,
+    settled: Mapping[str, int],
+) -> Plan:
     """Weight formats by iteration: they follow from the changes', which hardly depend on them."""
-    found = roles(step)
-    fold = choose_fold(step, found)
+    found = responses(step, numbers)
+    step = replace(step, changes={name: r.change for name, r in found.items() if r.change is not None})
+    decided = roles(step)
     plan = Plan(
         step=step,
-        roles=found,
+        numbers=numbers,
+        responses=found,
+        roles=decided,
         calibration=calibration,
-        precision=Precision.chosen(bits, calibration.batches, steps),
+        precision=Precision.chosen(bits, calibration.batches, len(numbers)),
         data=data,
         weights={},
-        fold=fold,
-        steps=steps,
+        fold=choose_fold(step, decided),
+        steps=len(numbers),
+        fractions=settled,
     )
     fractions = dict.fromkeys(step.state, FIRST_FRACTION)
     for _ in range(MAX_ROUNDS):
-        lowering = _lowering(plan, fractions, steps * step.batch)
-        weights = _weights(lowering, plan, _changes(lowering, step))
-        settled = {name: form.fraction_bits for name, form in weights.items()}
+        lowering = _lowering(plan, fractions, plan.steps * step.batch)
+        weights = state_formats(lowering, plan, _changes(lowering, step))
+        reached = {name: form.fraction_bits for name, form in weights.items()}
         excess = max((tensor.shift for tensor in lowering.tensors), default=0) - MAX_SHIFT
         cut = min(plan.precision.most_cut, plan.precision.gradient_cut + excess)
-        if settled == fractions and cut > plan.precision.gradient_cut:
+        if reached == fractions and cut > plan.precision.gradient_cut:
             plan = replace(plan, precision=replace(plan.precision, gradient_cut=cut))
-        elif settled == fractions:
+        elif reached == fractions:
             remarks = _remarks(plan, weights, lowering)
             return replace(plan, weights=weights, tensors=tuple(lowering.tensors), remarks=remarks)
-        fractions = settled
+        fractions = reached
     raise UserError("the formats of the weights do not settle: please report this training step")
 
 
@@ -119,6 +122,7 @@ def _lowering(plan: Plan, fractions: Mapping[str, int], rows: int) -> Lowering:
         data=plan.data,
         precision=plan.precision,
         fractions=fractions,
+        numbers=plan.numbers,
         fold=plan.fold,
         steps=plan.steps,
         rows=rows,
@@ -135,51 +139,13 @@ def _changes(lowering: Lowering, step: Step) -> dict[str, Placed]:
     return {name: lowering.value(change.node) for name, change in step.changes.items()}
 
 
-def _weights(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) -> dict[str, WeightFormat]:
-    formats = {}
-    for name in plan.step.state:
-        bits = state_bits(name, plan.calibration.state[name])
-        change = plan.step.changes.get(name)
-        if change is None:
-            formats[name] = WeightFormat(STATE_FRACTION, bits, 0)
-            continue
-        m, k = multiplier(change.factor, name, plan.fold)
-        fraction = max(STATE_FRACTION, changes[name].fraction + k)
-        applied = effective_factor(m, k, name, plan.fold)
-        line = plan.step.lines[change.node]
-        check_coefficient(1 << (fraction - STATE_FRACTION), line)
-        check_coefficient(m << (fraction - changes[name].fraction - k), line)
-        integer_step = m << (fraction - changes[name].fraction - k)
-        formats[name] = WeightFormat(fraction, bits, integer_step, change.factor, applied, change.rate)
-    return formats
-
-
-def _bind_state(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) -> None:
-    """Weights between the steps: the weights before the block plus all earlier changes."""
-    b: CircuitBuilder = lowering.builder
-    for name, index in plan.step.state.items():
-        form, shape = plan.weights[name], plan.step.nodes[index].shape
-        bits, lift = form.bits, 1 << (form.fraction_bits - STATE_FRACTION)
-        before = b.state_before(name, shape, fraction_bits=STATE_FRACTION, bits=bits)
-        axes = tuple(range(len(shape)))
-        spread = b.axes(before, (-1, *axes), (plan.steps, *shape))
-        current, last = b.combine((lift, spread)), before
-        if name in changes:
-            change = changes[name].node
-            total = b.axes(change, tuple(axis + 1 for axis in axes), shape)
-            current = b.combine((lift, spread), (form.step, b.before(change)))
-            last = b.combine((lift, before), (form.step, total))
-        b.bind(lowering.exact(index).node, current)
-        shift = form.fraction_bits - STATE_FRACTION
-        b.state_after(name, last, shift, fraction_bits=STATE_FRACTION, bits=bits)
-
-
 def _remarks(plan: Plan, weights: Mapping[str, WeightFormat], lowering: Lowering) -> tuple[str, ...]:
     """Public facts that belong to the circuit: learning rate, formats of the data, approximations."""
     sayings: dict[str, list[str]] = {}
     for name, form in weights.items():
         if name in plan.step.changes:
             sayings.setdefault(_rate_remark(form), []).append(name)
+    sayings |= filter_remarks(plan, weights)
     remarks = [
         f"{saying}: {'all weights' if len(sayings) == 1 else ', '.join(names)}" for saying, names in sayings.items()
     ]

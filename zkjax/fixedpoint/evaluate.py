@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import erf
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from zkjax.errors import UserError
+from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.step import (
     Axes,
     DataLeaf,
@@ -18,7 +19,9 @@ from zkjax.fixedpoint.step import (
     Linear,
     Maximum,
     OneHot,
+    Paced,
     Product,
+    Public,
     Reciprocal,
     Relu,
     StateLeaf,
@@ -43,8 +46,10 @@ class Calibration:
     first: dict[str, np.ndarray]
 
 
-def evaluate(step: Step, state: Leaves, batch: Leaves) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-    """(value of every node, the state after the step), in float32."""
+def evaluate(
+    step: Step, state: Leaves, batch: Leaves, numbers: Values = ()
+) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+    """(value of every node, the state after the step), in float32; `numbers` are the step's public ones."""
     values: list[np.ndarray] = []
     for node in step.nodes:
         match node:
@@ -54,6 +59,10 @@ def evaluate(step: Step, state: Leaves, batch: Leaves) -> tuple[list[np.ndarray]
                 value = np.asarray(batch[name], np.float32).reshape(shape)
             case Uniform(shape=shape, value=number):
                 value = np.full(shape, float(number), np.float32)
+            case Public(shape=shape, number=place):
+                value = np.full(shape, float(numbers[place]), np.float32)
+            case Paced(node=index, number=place):
+                value = np.float32(float(numbers[place])) * values[index]
             case Linear(terms=terms):
                 value = sum(np.float32(float(c)) * values[index] for c, index in terms)  # type: ignore[assignment]
             case Axes(node=index, source=source, shape=shape):
@@ -74,9 +83,12 @@ def evaluate(step: Step, state: Leaves, batch: Leaves) -> tuple[list[np.ndarray]
             case OneHot(node=index, shape=shape):
                 value = (values[index][..., None] == np.arange(shape[-1])).astype(np.float32)
         values.append(value)
-    after = {name: values[index] for name, index in step.state.items()}
-    for name, change in step.changes.items():
-        after[name] = after[name] + np.float32(float(change.factor)) * values[change.node]
+    after = {}
+    for name, index in step.state.items():
+        parts = [(number.at(numbers), values[step.state[other]]) for other, number in step.kept[name].items()]
+        if (change := step.changes.get(name)) is not None:
+            parts.append((change.factor * change.pace.at(numbers), values[change.node]))
+        after[name] = sum((np.float32(float(c)) * part for c, part in parts), np.zeros_like(values[index]))
     return values, after
 
 
@@ -109,8 +121,10 @@ def _moved(value: np.ndarray, source: tuple[int, ...], shape: tuple[int, ...]) -
     return np.broadcast_to(np.expand_dims(value, tuple(new)), shape)
 
 
-def calibrate(step: Step, state: Leaves, batches: Iterable[Leaves]) -> Calibration:
+def calibrate(step: Step, state: Leaves, batches: Sequence[Leaves], numbers: Sequence[Values]) -> Calibration:
     """Train on `batches` in order, in floating point, and record the largest magnitudes.
+
+    `numbers` are the public numbers of as many steps.
 
     A magnitude that became NaN or infinite is recorded as infinite; weights that did are refused
     with a UserError that says after which batch.
@@ -120,8 +134,8 @@ def calibrate(step: Step, state: Leaves, batches: Iterable[Leaves]) -> Calibrati
     first: dict[str, np.ndarray] = {}
     count = 0
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for batch in batches:
-            values, after = evaluate(step, state, batch)
+        for batch, at in zip(batches, numbers, strict=True):
+            values, after = evaluate(step, state, batch, at)
             nodes = np.maximum(nodes, [_largest(value) for value in values])
             weights = {name: max(weights[name], _largest(after[name])) for name in weights}
             first = first or after

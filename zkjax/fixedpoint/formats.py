@@ -7,7 +7,7 @@ before the run stops. Data keep their native bits where they have few.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -35,6 +35,9 @@ RECIPROCAL_BITS = 20
 RECIPROCAL_ROOM = 4
 DIVISOR_BITS = 32
 LEAST_STATE_BITS = 1
+MEMORY_HEADROOM = 6
+# float32, in which the user's state holds them, is exact to this many bits.
+MEMORY_BITS = 24
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,23 @@ class DataFormat:
 
 @dataclass(frozen=True)
 class WeightFormat:
-    """A state leaf: committed at STATE_FRACTION fraction bits with |integer| <= 2**bits.
+    """A state leaf: committed at `state_fraction` fraction bits with |integer| <= 2**bits.
 
-    Inside the block it is exact at `fraction_bits`, and moves by `step` * the integer change.
-    `factor` is the user's constant between change and move, of the loss and the optimiser together,
-    `applied` the dyadic one that the integers apply; `rate` is the user's learning rate, if known.
+    Inside the block it is exact at `fraction_bits`: at the times t = 0 to T the sum of
+    initial[other][t] * the leaf `other` before the block, and of `step` * taps[t][s] * the integer
+    change of step s over s < t; `taps` is None where every earlier change counts once. `factor` is
+    the user's constant between change and move, of the loss and the optimiser together, `applied`
+    the dyadic one that the integers apply (a tap of 2**tap_bits counts once); `rate` is the user's
+    learning rate, if known.
     """
 
     fraction_bits: int
     bits: int
     step: int
+    initial: Mapping[str, tuple[int, ...]]
+    state_fraction: int = STATE_FRACTION
+    taps: tuple[tuple[int, ...], ...] | None = None
+    tap_bits: int = 0
     factor: Fraction = Fraction(0)
     applied: Fraction = Fraction(0)
     rate: Fraction | None = None
@@ -145,10 +155,16 @@ def label_format(classes: int, shape: tuple[int, ...]) -> DataFormat:
     return DataFormat(0, 0, classes - 1, True, shape)
 
 
-def state_bits(name: str, largest: float) -> int:
-    """Range bits of a state leaf: one more than calibrated, and room for |w| < 2 at least."""
+def state_bits(name: str, largest: float, fraction: int | None = None) -> int:
+    """Range bits of a state leaf: one more than calibrated, and room for |w| < 2 at least.
+
+    With a `fraction` of its own it is a leaf of the optimiser, such as a momentum, which grows with the
+    steps: MEMORY_HEADROOM bits more than calibrated.
+    """
     if not np.isfinite(largest):
         raise UserError(f"state leaf {name!r} became NaN or infinite on the calibration batches")
+    if fraction is not None:
+        return max(1, fraction + (exponent(largest) if largest > 0 else 0) + MEMORY_HEADROOM)
     bits = exponent(largest) + 1 if largest > 0 else LEAST_STATE_BITS
     return STATE_FRACTION + max(bits, LEAST_STATE_BITS)
 
@@ -181,13 +197,13 @@ def quantized_data(name: str, form: DataFormat, values: Any) -> np.ndarray:
 
 
 def quantized_state(name: str, form: WeightFormat, values: Any) -> np.ndarray:
-    """A state leaf as integers at STATE_FRACTION fraction bits; UserError where it does not fit."""
+    """A state leaf as integers at its fraction bits; UserError where it does not fit."""
     values = np.asarray(values, np.float64)
     what = f"state leaf {name!r}"
     check_finite(what, values)
-    rounded = np.rint(values * 2.0**STATE_FRACTION)
+    rounded = np.rint(values * 2.0**form.state_fraction)
     remedy = "compile from this state, with the batches of the block as calibration="
-    check_range(what, values, rounded, -(1 << form.bits), (1 << form.bits) - 1, STATE_FRACTION, remedy)
+    check_range(what, values, rounded, -(1 << form.bits), (1 << form.bits) - 1, form.state_fraction, remedy)
     return rounded.astype(np.int64)
 
 

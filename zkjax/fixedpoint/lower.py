@@ -6,7 +6,7 @@ tensors at full scale until their changes are known; the caller supplies their f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -14,6 +14,7 @@ from math import prod
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.functions import divide, look_up, maximum, one_hot
 from zkjax.errors import UserError
+from zkjax.fixedpoint import filters
 from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged, origin
 from zkjax.fixedpoint.bounds import check_coefficient
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, is_short, ratio, short, written
@@ -30,6 +31,7 @@ from zkjax.fixedpoint.formats import (
     Precision,
     TensorFormat,
 )
+from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.rates import Fold
 from zkjax.fixedpoint.signs import is_spread
 from zkjax.fixedpoint.step import (
@@ -40,13 +42,16 @@ from zkjax.fixedpoint.step import (
     Linear,
     Maximum,
     OneHot,
+    Paced,
     Product,
+    Public,
     Reciprocal,
     Relu,
     StateLeaf,
     Step,
     Uniform,
 )
+from zkjax.statement.filters import matrix
 from zkjax.statement.tables import Table
 
 WIDE = 1 << 60
@@ -67,7 +72,10 @@ class Placed:
 
 @dataclass
 class Lowering:
-    """One translation of a step. `fractions` are the fraction bits of every state leaf."""
+    """One translation of a step.
+
+    `fractions` are the fraction bits of every state leaf, `numbers` the public numbers of each step.
+    """
 
     step: Step
     roles: Roles
@@ -75,6 +83,7 @@ class Lowering:
     data: Mapping[str, DataFormat]
     precision: Precision
     fractions: Mapping[str, int]
+    numbers: Sequence[Values]
     fold: Fold | None
     steps: int
     rows: int
@@ -116,6 +125,11 @@ class Lowering:
                 return self._constant(shape, number, fraction)
             case Linear(terms=terms):
                 return self._linear(index, terms)
+            case Public(shape=shape, number=place):
+                one = self.builder.constant((1, *shape), 1)
+                return self._paced(index, Placed(one, 0, 1), place, whole=True)
+            case Paced(node=inner, number=place):
+                return self._paced(index, self.value(inner), place, whole=False)
             case Axes(node=inner, source=source, shape=shape):
                 return self._axes(self.value(inner), self.step.nodes[inner].shape, source, shape)
             case Product():
@@ -197,6 +211,19 @@ class Lowering:
         while not offset and not any(m % 2 for m in multipliers):
             multipliers, fraction = [m // 2 for m in multipliers], fraction - 1
         return multipliers, fraction
+
+    def _paced(self, index: int, placed: Placed, place: int, *, whole: bool) -> Placed:
+        """The public number of each step, rounded once for all of them, times a tensor of steps or (`whole`) of one."""
+        row = tuple(at[place] for at in self.numbers)
+        bits = filters.row_bits(row)
+        integers = filters.rounded(row, bits)
+        for exact, integer in zip(row, integers, strict=True):
+            if ratio(integer, bits) != exact:
+                self._approximated(f"the number {float(exact):.9g} that a counter gives", exact, ratio(integer, bits))
+            check_coefficient(integer, self.step.lines[index])
+        rows = matrix([*([0] * (0 if whole else t)), integer] for t, integer in enumerate(integers))
+        node = self.builder.filter(placed.node, rows)
+        return Placed(node, placed.fraction + bits, min(WIDE, max(map(abs, integers)) * placed.bound))
 
     def _axes(self, placed: Placed, own: tuple[int, ...], source: tuple[int, ...], shape: tuple[int, ...]) -> Placed:
         moved = (0, *(-1 if axis == -1 else axis + 1 for axis in source))
@@ -429,7 +456,7 @@ class Lowering:
                     inner = [i for i in inner if i in self.roles.weights] or inner
                 case Linear(terms=terms):
                     inner = [i for _, i in terms]
-                case Axes(node=i) | Relu(node=i) | Function(node=i) | Reciprocal(node=i) | Maximum(node=i):
+                case Axes(node=i) | Relu(node=i) | Paced(node=i) | Function(node=i) | Reciprocal(node=i) | Maximum(node=i):
                     inner = [i]
                 case DataLeaf(name=name) if len(seen) <= 2:
                     return name

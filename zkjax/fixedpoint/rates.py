@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from zkjax.fixedpoint.analysis import Roles
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, is_short, ratio, short
-from zkjax.fixedpoint.step import Step, odd_part
+from zkjax.fixedpoint.step import Step, odd_part, operands
 
 FREE_BITS = 4
 
@@ -37,8 +37,13 @@ class Fold:
 
 
 def choose_fold(step: Step, roles: Roles) -> Fold | None:
-    """The fold that serves most leaves, or None where no leaf needs one or no node serves."""
-    needy = [name for name, change in step.changes.items() if not is_short(change.factor, FREE_BITS)]
+    """The fold that serves most leaves that the step computes with, or None where none needs one or no node serves."""
+    read = {operand for node in step.nodes for operand in operands(node)}
+    needy = [
+        name
+        for name, change in step.changes.items()
+        if step.state[name] in read and not is_short(change.factor, FREE_BITS)
+    ]
     best: tuple[int, int, Fraction, frozenset[str]] | None = None
     for node, leaves in roles.losses.items():
         served: dict[Fraction, int] = {}

@@ -10,10 +10,12 @@ with them, so that a learning rate or the 1/N of a mean arrives at the update as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
+
+from zkjax.fixedpoint.numbers import ONE, Number
 
 Shape = tuple[int, ...]
 Terms = Iterable[tuple[Fraction | int, int]]
@@ -41,6 +43,23 @@ class Uniform:
 
     shape: Shape
     value: Fraction
+
+
+@dataclass(frozen=True)
+class Public:
+    """The tensor that is the step's public number of place `number` everywhere."""
+
+    shape: Shape
+    number: int
+
+
+@dataclass(frozen=True)
+class Paced:
+    """`node` times the step's public number of place `number`."""
+
+    shape: Shape
+    node: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -123,7 +142,7 @@ class OneHot:
 
 
 Leaf = StateLeaf | DataLeaf | Uniform
-RealNode = Leaf | Linear | Axes | Product | Relu | Gated | Function | Reciprocal | Maximum | OneHot
+RealNode = Leaf | Public | Paced | Linear | Axes | Product | Relu | Gated | Function | Reciprocal | Maximum | OneHot
 
 
 def operands(node: RealNode) -> tuple[int, ...]:
@@ -131,7 +150,7 @@ def operands(node: RealNode) -> tuple[int, ...]:
     match node:
         case Linear(terms=terms):
             return tuple(index for _, index in terms)
-        case Axes(node=index) | Relu(node=index) | Function(node=index) | Reciprocal(node=index):
+        case Axes(node=index) | Relu(node=index) | Paced(node=index) | Function(node=index) | Reciprocal(node=index):
             return (index,)
         case Maximum(node=index) | OneHot(node=index):
             return (index,)
@@ -246,6 +265,14 @@ class StepGraph:
         node = self.add(Linear(shape, tuple(inner)))
         return node if outer == 1 else self.add(Linear(shape, ((outer, node),)))
 
+    def paced(self, node: int, number: int) -> int:
+        """`node` times the public number of place `number`."""
+        factor, inner = self.factored(node)
+        value = self.uniform_value(inner)
+        if value is not None:
+            return self.scaled(factor * value, self.add(Public(self.shape(inner), number)))
+        return self.scaled(factor, self.add(Paced(self.shape(inner), inner, number)))
+
     def axes(self, node: int, source: Sequence[int], shape: Sequence[int]) -> int:
         """Output axis j is input axis source[j], or new where -1; other input axes are summed."""
         source, shape = tuple(source), tuple(shape)
@@ -259,6 +286,9 @@ class StepGraph:
             return self.scaled(factor, self.linear([(c, self.axes(term, source, shape)) for c, term in inner.terms]))
         if isinstance(inner, OneHot) and summed == [len(inner.shape) - 1]:
             return self.uniform(shape, factor)
+        if isinstance(inner, Public):
+            count = prod(inner.shape[axis] for axis in summed)
+            return self.scaled(factor * count, self.add(Public(shape, inner.number)))
         if isinstance(inner, Axes):
             factor *= prod(inner.shape[axis] for axis in summed if inner.source[axis] == -1)
             source = tuple(inner.source[axis] if axis != -1 else -1 for axis in source)
@@ -302,12 +332,14 @@ class StepGraph:
             (a * b, left, right, right_labels),
             (a * b, right, left, left_labels),
         ):
-            value = self.uniform_value(uniform)
-            if value is not None:
+            found, value = self.nodes[uniform], self.uniform_value(uniform)
+            if value is not None or isinstance(found, Public):
                 count = prod(sizes[x] for x in sizes if x not in own and x not in out)
                 source = tuple(own.index(label) if label in own else -1 for label in out)
                 shape = tuple(sizes[label] for label in out)
-                return self.scaled(factor * value * count, self.axes(other, source, shape))
+                moved = self.axes(other, source, shape)
+                moved = self.paced(moved, found.number) if isinstance(found, Public) else moved
+                return self.scaled(factor * count * (1 if value is None else value), moved)
         left, left_labels = self._unwrapped(left, left_labels, right_labels)
         right, right_labels = self._unwrapped(right, right_labels, left_labels)
         number = {label: i for i, label in enumerate(dict.fromkeys(left_labels + right_labels))}
@@ -408,23 +440,26 @@ class StepGraph:
 
 @dataclass(frozen=True)
 class Change:
-    """A state leaf moves by factor * node in one step; `rate` is the user's learning rate.
+    """A state leaf takes up factor * pace * node in one step; `rate` is the user's learning rate.
 
-    `rate` is the constant by which the program multiplies the leaf's gradient last, or None.
+    `pace` is one, or a public number that varies with the step. `rate` is the constant by which the
+    program multiplies the leaf's gradient last, or None.
     """
 
     factor: Fraction
     node: int
     rate: Fraction | None
+    pace: Number = ONE
 
 
 @dataclass(frozen=True)
 class Step:
     """The nodes of a step, operands first, and what it does to every float leaf of the state.
 
-    `lines[i]` names the source line that made node i. `state` and `data` map names to leaves;
-    `changes` has no entry for a state leaf that the step leaves as it is. `batch` is the number of
-    rows of a batch, `notes` are remarks for people.
+    `lines[i]` names the source line that made node i. `state` and `data` map names to leaves. After
+    the step a leaf is the sum of kept[leaf][other] * other over the leaves before it, plus its change;
+    `changes` has no entry for a leaf that takes up none. `batch` is the number of rows of a batch,
+    `notes` are remarks for people.
     """
 
     nodes: tuple[RealNode, ...]
@@ -433,6 +468,7 @@ class Step:
     data: dict[str, int]
     changes: dict[str, Change]
     batch: int
+    kept: Mapping[str, Mapping[str, Number]]
     notes: tuple[str, ...] = ()
 
     @property
@@ -448,6 +484,11 @@ class Step:
                     classes = node.shape[-1]
                     found[inner.name] = min(classes, found.get(inner.name, classes))
         return found
+
+    @property
+    def moving(self) -> frozenset[str]:
+        """The state leaves that the step changes."""
+        return frozenset(name for name in self.state if name in self.changes or self.kept[name] != {name: ONE})
 
 
 def pruned(graph: StepGraph, roots: Iterable[int]) -> tuple[list[int], dict[int, int]]:
@@ -468,7 +509,7 @@ def renumbered(node: RealNode, number: dict[int, int]) -> RealNode:
     match node:
         case Linear(terms=terms):
             return replace(node, terms=tuple((c, number[index]) for c, index in terms))
-        case Axes() | Relu() | Function() | Reciprocal() | Maximum() | OneHot():
+        case Axes() | Relu() | Paced() | Function() | Reciprocal() | Maximum() | OneHot():
             return replace(node, node=number[node.node])
         case Product():
             return replace(node, left=number[node.left], right=number[node.right])

@@ -11,11 +11,9 @@ from fractions import Fraction
 from typing import Any
 
 import jax
-import numpy as np
 
 from zkjax.errors import UserError
 from zkjax.fixedpoint.step import (
-    Axes,
     Change,
     DataLeaf,
     StateLeaf,
@@ -24,18 +22,16 @@ from zkjax.fixedpoint.step import (
     pruned,
     renumbered,
 )
+from zkjax.frontend.counters import Schedule, followed, increment, schedule
 from zkjax.frontend.preparation import Preparation, Prepared
 from zkjax.frontend.roles import Leaf, Tree, difference, named_leaves
 from zkjax.frontend.rules import RULES
 from zkjax.frontend.trace import Atom, Constant, Equation, Trace, Variable, live, trace
 from zkjax.frontend.unsupported import DEFAULT_REMEDY, REMEDIES, Problem, Refused, UnsupportedError
-from zkjax.frontend.values import Counter, Real, Value, Values
+from zkjax.frontend.updates import Kept, updates
+from zkjax.frontend.values import Public, Real, Value, Values
 
 PREPARED_NOTE = "data {}: computed row by row by the training step, and committed as the result"
-PLAIN_SGD = (
-    "use plain SGD, optax.sgd(learning_rate): momentum, weight decay, moving averages and adaptive "
-    "optimisers are not supported yet"
-)
 
 
 @dataclass(frozen=True)
@@ -43,9 +39,10 @@ class Reading:
     """A step and the roles of its leaves.
 
     `program` is the traced step, from all leaves of state and batch to the new float leaves of the
-    state. `counters` gives the increment per step of every other leaf of the state. `has_aux` says
-    whether the user's step returns (state, aux) rather than the state alone.
-    `prepared` says how to compute data leaves that the batch does not hold itself.
+    state. `counters` gives the increment per step of every other leaf of the state, `schedule` the
+    public numbers that the step computes from them. `has_aux` says whether the user's step returns
+    (state, aux) rather than the state alone. `prepared` says how to compute data leaves that the batch
+    does not hold itself.
     """
 
     step: Step
@@ -54,6 +51,7 @@ class Reading:
     state: Tree
     batch: Tree
     counters: dict[str, int]
+    schedule: Schedule
     has_aux: bool
 
 
@@ -82,39 +80,39 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
                 f"{after.shape}: the state must keep its shapes"
             )
         if not leaf.is_float:
-            increment = _increment(program, before, after)
-            if increment is None:
+            move = increment(program, before, after)
+            if move is None:
                 problems.append(_no_counter(leaf))
             else:
-                counters[leaf.name] = increment
+                counters[leaf.name] = move
     program = live(program, [outputs[leaf.index] for leaf in weights])
     graph = StepGraph()
     by_variable = {program.inputs[count + leaf.index]: leaf.name for leaf in batch_tree.leaves}
     reader = _Reader(graph, problems, Preparation(by_variable, rows))
-    inputs: dict[str, dict[str, int]] = {"state": {}, "data": {}}
+    inputs: dict[str, int] = {}
+    counting: dict[str, tuple[Variable, int]] = {}
     for leaf in state_tree.leaves:
         if leaf.is_float:
-            inputs["state"][leaf.name] = graph.add(StateLeaf(leaf.shape, leaf.name))
-            reader.known[program.inputs[leaf.index]] = Real(inputs["state"][leaf.name])
+            inputs[leaf.name] = graph.add(StateLeaf(leaf.shape, leaf.name))
+            reader.known[program.inputs[leaf.index]] = Real(inputs[leaf.name])
+        elif leaf.is_integer and not leaf.shape and leaf.name in counters:
+            counting[leaf.name] = (program.inputs[leaf.index], counters[leaf.name])
+            reader.known[program.inputs[leaf.index]] = Public((), program.inputs[leaf.index])
         else:
-            reader.known[program.inputs[leaf.index]] = Counter(leaf.name)
+            reader.known[program.inputs[leaf.index]] = Public(leaf.shape, None)
     for leaf in batch_tree.leaves:
         node = graph.add(DataLeaf(leaf.shape, leaf.name))
         reader.known[program.inputs[count + leaf.index]] = Real(node)
     for equation in program.equations:
         reader.translate(equation)
-    changes = {}
-    rates = dict(zip([leaf.name for leaf in weights], _rates(program), strict=True))
-    for leaf, atom in zip(weights, program.outputs, strict=True):
-        updated = reader.output(atom, leaf)
-        if updated is not None:
-            change = _change(graph, leaf, inputs["state"][leaf.name], updated, problems)
-            if change is not None:
-                factor, node = graph.factored(change)
-                changes[leaf.name] = Change(factor, node, rates[leaf.name])
+    updated = {leaf.name: reader.output(atom, leaf) for leaf, atom in zip(weights, program.outputs, strict=True)}
+    kept, changes = updates(graph, inputs, {name: node for name, node in updated.items() if node is not None}, problems)
     if problems:
         raise UnsupportedError(problems)
-    step = _step(graph, inputs["state"], changes, rows, tuple(reader.values.notes))
+    rates = dict(zip([leaf.name for leaf in weights], _rates(program), strict=True))
+    changes = {name: replace(change, rate=rates[name]) for name, change in changes.items()}
+    numbers = [(variable, inverse, line) for (variable, inverse), line in reader.values.numbers.items()]
+    step = _step(graph, inputs, changes, kept, rows, tuple(reader.values.notes))
     prepared = {
         name: reader.preparation.prepared(program, variable)
         for name, variable in reader.prepared.items()
@@ -123,7 +121,8 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
     step = replace(step, notes=(*step.notes, *map(PREPARED_NOTE.format, prepared)))
     if not step.data:
         raise UserError("no leaf of the batch influences the new state: there is nothing to train on")
-    return Reading(step, program, prepared, state_tree, batch_tree, counters, has_aux)
+    paces = schedule(program, counting, numbers)
+    return Reading(step, program, prepared, state_tree, batch_tree, counters, paces, has_aux)
 
 
 class _Reader:
@@ -141,6 +140,10 @@ class _Reader:
             self.known[var] = None
         self.preparation.follow(equation)
         try:
+            read = [self.known[atom] for atom in equation.inputs if isinstance(atom, Variable)]
+            if (outputs := followed(equation, read)) is not None:
+                self.known.update(zip(equation.outputs, outputs, strict=True))
+                return
             rule = RULES.get(equation.name)
             if rule is None:
                 raise Refused(f"the operation {equation.name!r}", REMEDIES.get(equation.name, DEFAULT_REMEDY))
@@ -231,27 +234,6 @@ def _returned(shapes: Any, state: Tree) -> bool:
     )
 
 
-def _increment(program: Trace, before: Variable, after: Atom) -> int | None:
-    """n where after = before + n, else None."""
-    if after is before:
-        return 0
-    for equation in program.equations:
-        if after in equation.outputs:
-            if equation.name in ("copy", "stop_gradient", "convert_element_type"):
-                (source,) = equation.inputs
-                return _increment(program, before, source)
-            constants = [atom for atom in equation.inputs if isinstance(atom, Constant)]
-            others = [atom for atom in equation.inputs if isinstance(atom, Variable)]
-            if equation.name == "select_n" and len(constants) == 1:  # optax's increment that stops at the maximum
-                maximum = before.dtype.kind in "iu" and constants[0].uniform() == np.iinfo(before.dtype).max
-                return _increment(program, before, others[-1]) if maximum else None
-            if equation.name == "add" and len(constants) == 1 and before.dtype.kind in "iu":
-                inner = _increment(program, before, others[0])
-                value = constants[0].uniform()
-                return None if inner is None or value is None else inner + int(value)
-    return None
-
-
 def _no_counter(leaf: Leaf) -> Problem:
     return Problem(
         f"is of type {leaf.dtype} and neither a weight nor a counter",
@@ -259,22 +241,6 @@ def _no_counter(leaf: Leaf) -> Problem:
         "keep integer leaves as they are or add a constant to them; random keys in the state are not supported yet",
         (leaf.name,),
     )
-
-
-def _change(graph: StepGraph, leaf: Leaf, before: int, after: int, problems: list[Problem]) -> int | None:
-    """after - before, or None if it is zero; refused unless it is computed from the batch alone."""
-    terms = graph.flat_terms(after)
-    own = terms.pop(before, Fraction(0))
-    others = sorted(filter(None, (_moved_leaf(graph, node) for node in terms)))
-    line = graph.lines[after]
-    if own != 1:
-        kept = "not kept" if own == 0 else f"multiplied by {float(own):.6g}"
-        problems.append(Problem(f"is {kept} by the step before its change is added", line, PLAIN_SGD, (leaf.name,)))
-    elif others:
-        problems.append(Problem("takes up another state leaf as it is", line, PLAIN_SGD, (leaf.name,)))
-    if not terms or own != 1 or others:
-        return None
-    return graph.linear([(factor, node) for node, factor in terms.items()])
 
 
 def _rates(program: Trace) -> list[Fraction | None]:
@@ -305,7 +271,12 @@ def _rates(program: Trace) -> list[Fraction | None]:
 
 
 def _step(
-    graph: StepGraph, state: dict[str, int], changes: dict[str, Change], batch: int, notes: tuple[str, ...]
+    graph: StepGraph,
+    state: dict[str, int],
+    changes: dict[str, Change],
+    kept: dict[str, Kept],
+    batch: int,
+    notes: tuple[str, ...],
 ) -> Step:
     """The nodes that the changes need, and all leaves of the state."""
     order, number = pruned(graph, [*state.values(), *(change.node for change in changes.values())])
@@ -325,13 +296,6 @@ def _step(
         data=data,
         changes={name: replace(change, node=number[change.node]) for name, change in changes.items()},
         batch=batch,
+        kept=kept,
         notes=notes,
     )
-
-
-def _moved_leaf(graph: StepGraph, node: int) -> str | None:
-    """The name of the state leaf that `node` is, axes apart."""
-    found = graph.nodes[node]
-    if isinstance(found, Axes):
-        return _moved_leaf(graph, found.node)
-    return found.name if isinstance(found, StateLeaf) else None

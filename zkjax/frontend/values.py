@@ -9,8 +9,9 @@ from math import isfinite
 
 import numpy as np
 
+from zkjax.fixedpoint import step
 from zkjax.fixedpoint.step import StepGraph
-from zkjax.frontend.trace import Constant
+from zkjax.frontend.trace import Constant, Variable
 from zkjax.frontend.unsupported import Refused
 
 TIE_NOTE = "a derivative at exactly zero counts as the one to the left of zero (JAX may take another value there)"
@@ -41,10 +42,14 @@ class Sign:
 
 
 @dataclass(frozen=True)
-class Counter:
-    """An integer leaf of the state: public, and not to be computed with."""
+class Public:
+    """What is computed from the counters of the state alone, so that it is public at every step.
 
-    name: str
+    `scalar` is the variable of the one number that it is everywhere, None for other arrays.
+    """
+
+    shape: tuple[int, ...]
+    scalar: Variable | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Indices:
     columns: tuple[Real | Label | Places, ...]
 
 
-Value = Real | Sign | Counter | Infinite | Places | Label | Indices
+Value = Real | Sign | Public | Infinite | Places | Label | Indices
 
 
 class Values:
@@ -86,6 +91,7 @@ class Values:
     def __init__(self, graph: StepGraph):
         self.graph = graph
         self.notes: list[str] = []
+        self.numbers: dict[tuple[Variable, bool], str] = {}
 
     def note(self, text: str) -> None:
         if text not in self.notes:
@@ -111,7 +117,7 @@ class Values:
         return Real(self.graph.uniform(constant.shape, _exact(value)))
 
     def shape(self, value: Value) -> tuple[int, ...]:
-        if isinstance(value, Infinite | Places):
+        if isinstance(value, Infinite | Places | Public):
             return value.shape
         return self.graph.shape(value.node)  # type: ignore[union-attr]
 
@@ -126,17 +132,25 @@ class Values:
                 return node
             case Sign():
                 return self.selected_product(value, self.graph.uniform(self.shape(value), 1))
-            case Counter(name=name):
-                raise Refused(
-                    f"a computation with the integer state leaf {name!r}",
-                    "use a constant learning rate; schedules and random keys are not supported yet",
-                )
+            case Public():
+                return self.public(value)
             case Infinite(number=number):
                 raise Refused(f"the constant {number}", "remove infinities and NaN from the step")
             case Places(shape=shape):
                 raise Refused(f"a constant array of shape {shape}", "give such values as part of the batch")
             case _:
                 raise Refused("a computation with indices", "compute with them outside of the step")
+
+    def public(self, value: Public, *, inverse: bool = False) -> int:
+        """The node of a public number, or of its reciprocal."""
+        if value.scalar is None:
+            raise Refused(
+                f"an array of shape {value.shape} computed from integers of the state",
+                "compute single numbers from a counter, such as a learning rate; random keys are not supported yet",
+            )
+        key = (value.scalar, inverse)
+        self.numbers.setdefault(key, self.graph.current_line)
+        return self.graph.add(step.Public(value.shape, list(self.numbers).index(key)))
 
     def selected_product(self, sign: Sign, node: int) -> int:
         """sign * node, as negative * node + (positive - negative) * gated(node)."""
@@ -147,7 +161,7 @@ class Values:
 
     def stretched(self, value: Value, shape: Sequence[int]) -> Value:
         """A scalar, or a tensor with axes of size one, broadcast to `shape`."""
-        if isinstance(value, Counter | Indices):
+        if isinstance(value, Indices):
             self.real(value)
         if isinstance(value, Infinite):
             return Infinite(tuple(shape), value.number)

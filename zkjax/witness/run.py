@@ -27,6 +27,8 @@ class Runnable(Protocol):
     @property
     def batch(self) -> int: ...
 
+    def at(self, state: Any) -> Runnable: ...
+
     def lowered_for(self, rows: int) -> Lowered: ...
 
     def quantize_state(self, state: Any) -> dict[str, np.ndarray]: ...
@@ -88,6 +90,7 @@ def run_program(program: Runnable, state: Any, dataset: Any, schedule: Any) -> R
     UserError for input that does not fit the program (naming the leaf or the entry) and
     OutOfRangeError where the run leaves its proven ranges: layer, step, index, value, bound.
     """
+    program = program.at(state)
     data = program.quantize_dataset(dataset)
     before = program.quantize_state(state)
     rows = len(next(iter(data.values())))

@@ -10,7 +10,7 @@ from zkjax.fixedpoint.signs import is_positive
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
 from zkjax.frontend.unsupported import Refused
-from zkjax.frontend.values import Real, Sign, Value, Values
+from zkjax.frontend.values import Public, Real, Sign, Value, Values
 
 MAX_POWER = 8
 
@@ -73,6 +73,8 @@ def _div(values: Values, equation: Equation, inputs: list[Value]) -> Value:
         masks = _on_signs(values, operator.truediv, left, right)
         if masks is not None:
             return masks
+    if isinstance(right, Public):
+        return Real(values.graph.multiplied(values.real(left), values.public(right, inverse=True)))
     if number is None:
         return Real(values.graph.multiplied(values.real(left), _reciprocal(values, right)))
     if isinstance(left, Sign):

@@ -1,0 +1,172 @@
+"""The state of a block in integers: formats, filters, and the circuit that ties both ends together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from zkjax.circuit.builder import CircuitBuilder
+from zkjax.fixedpoint.bounds import check_coefficient
+from zkjax.fixedpoint.dyadic import exponent, written
+from zkjax.fixedpoint.filters import decay_bits, rounded, tap_bits, weight_bits
+from zkjax.fixedpoint.formats import (
+    LEAST_EFFECTIVE_BITS,
+    MEMORY_BITS,
+    MEMORY_HEADROOM,
+    STATE_FRACTION,
+    WeightFormat,
+    state_bits,
+)
+from zkjax.fixedpoint.lower import Lowering, Placed
+from zkjax.fixedpoint.plan import Plan
+from zkjax.fixedpoint.rates import effective_factor, multiplier
+from zkjax.statement.filters import matrix
+
+
+def state_formats(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) -> dict[str, WeightFormat]:
+    """The format of every state leaf: committed, between the steps, and the integers of its filter."""
+    multipliers = {name: multiplier(change.factor, name, plan.fold) for name, change in plan.step.changes.items()}
+    taps = {name: tap_bits(response) for name, response in plan.responses.items()}
+    # The fraction bits of one change of a leaf that counts once.
+    units = {name: changes[name].fraction + k + taps[name] for name, (_, k) in multipliers.items()}
+    committed = _state_fractions(plan, units)
+    formats = {}
+    for name, response in plan.responses.items():
+        line = plan.step.lines[plan.step.changes[name].node] if name in units else ""
+        fraction = _inner_fraction(plan, name, units, committed)
+        form = WeightFormat(
+            fraction_bits=fraction,
+            bits=state_bits(name, plan.calibration.state[name], committed[name] if plan.is_memory(name) else None),
+            step=0,
+            initial={other: rounded(row, fraction - committed[other]) for other, row in response.initial.items()},
+            state_fraction=committed[name],
+        )
+        if name in units:
+            m, k = multipliers[name]
+            check_coefficient(m << (fraction - units[name]), line)
+            form = replace(
+                form,
+                step=m << (fraction - units[name]),
+                taps=None if response.taps is None else tuple(rounded(row, taps[name]) for row in response.taps),
+                tap_bits=taps[name],
+                factor=plan.step.changes[name].factor,
+                applied=effective_factor(m, k, name, plan.fold),
+                rate=plan.step.changes[name].rate if plan.is_read(name) else None,
+            )
+        for coefficient in (c for row in (*form.initial.values(), *(form.taps or ())) for c in row):
+            check_coefficient(coefficient, line)
+        formats[name] = form
+    return formats
+
+
+def _state_fractions(plan: Plan, units: Mapping[str, int]) -> dict[str, int]:
+    """The fraction bits at which each state leaf is committed.
+
+    A leaf that only the optimiser reads is a memory of gradients, small where its rate is large: it gets
+    as many bits as the leaves that take it up have for it, and float32 holds.
+    """
+    found = {name: STATE_FRACTION for name in plan.step.state if not plan.is_memory(name)}
+    for name in plan.step.state.keys() - found.keys():
+        largest = plan.calibration.state[name]
+        magnitude = exponent(largest) if largest > 0 else 0
+        readers = [
+            units.get(reader, STATE_FRACTION) - weight_bits(response.initial[name])
+            for reader, response in plan.responses.items()
+            if name in response.initial and reader != name
+        ]
+        bits = max(LEAST_EFFECTIVE_BITS - magnitude, min(readers))
+        found[name] = plan.fractions.get(name, min(MEMORY_BITS - MEMORY_HEADROOM - magnitude, bits))
+    return {name: found[name] for name in plan.step.state}
+
+
+def _inner_fraction(plan: Plan, name: str, units: Mapping[str, int], committed: Mapping[str, int]) -> int:
+    """Fraction bits between the steps: for the changes, for what is kept, for other leaves taken up."""
+    initial = plan.responses[name].initial
+    kept = decay_bits(initial[name]) if name in initial else 0
+    taken = [committed[other] + weight_bits(row) for other, row in initial.items() if other != name]
+    return max(committed[name] + kept, units.get(name, 0), *taken)
+
+
+def bind_state(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) -> None:
+    """The state between the steps and after them: public filters of the state before and of the changes."""
+    b: CircuitBuilder = lowering.builder
+    before = {
+        name: b.state_before(
+            name,
+            plan.step.nodes[index].shape,
+            fraction_bits=plan.weights[name].state_fraction,
+            bits=plan.weights[name].bits,
+        )
+        for name, index in plan.step.state.items()
+    }
+    for name, index in plan.step.state.items():
+        form, shape = plan.weights[name], plan.step.nodes[index].shape
+        axes = tuple(range(len(shape)))
+        moved = tuple(axis + 1 for axis in axes)
+        now, last = [], []
+        for other, row in form.initial.items():
+            now.append(_spread(b, before[other], row[:-1]))
+            last.append((row[-1], before[other]))
+        if name in changes:
+            change = changes[name].node
+            if form.taps is None:
+                now.append((form.step, b.before(change)))
+                total = b.axes(change, moved, shape)
+            else:
+                now.append((form.step, b.filter(change, matrix(form.taps[:-1]))))
+                total = b.axes(b.filter(change, matrix(form.taps[-1:])), moved, shape)
+            last.append((form.step, total))
+        none = (0, b.constant((plan.steps, *shape), 0)), (0, b.constant(shape, 0))
+        b.bind(lowering.exact(index).node, b.combine(none[0], *now))
+        shift = form.fraction_bits - form.state_fraction
+        b.state_after(name, b.combine(none[1], *last), shift, fraction_bits=form.state_fraction, bits=form.bits)
+
+
+def _spread(b: CircuitBuilder, leaf: int, row: Sequence[int]) -> tuple[int, int]:
+    """(factor, node) of a leaf at every step, times the coefficients of `row`."""
+    shape = b.shape(leaf)
+    axes = range(len(shape))
+    if len(set(row)) == 1:
+        return row[0], b.axes(leaf, (-1, *axes), (len(row), *shape))
+    return 1, b.filter(b.axes(leaf, (-1, *axes), (1, *shape)), matrix([value] for value in row))
+
+
+def filter_remarks(plan: Plan, formats: Mapping[str, WeightFormat]) -> dict[str, list[str]]:
+    """The integers of the filters, and how far they are from the exact numbers; for each, the leaves."""
+    found: dict[str, list[str]] = {}
+    for name, form in formats.items():
+        for saying in _sayings(plan, formats, name, form):
+            found.setdefault(saying, []).append(name)
+    return found
+
+
+def _sayings(plan: Plan, formats: Mapping[str, WeightFormat], name: str, form: WeightFormat) -> Iterator[str]:
+    response = plan.responses[name]
+    if form.taps is not None and response.taps is not None:
+        error = _error(form.taps, response.taps, form.tap_bits)
+        yield f"gradients count {_shown(form.taps)}, in units of 2^-{form.tap_bits}{error}"
+    for other, row in form.initial.items():
+        exact, bits = response.initial[other], form.fraction_bits - formats[other].state_fraction
+        if other != name or set(exact) != {1}:
+            last = f"{written(row[-1] * Fraction(2) ** -bits)} of {'itself' if other == name else other}"
+            error = _error([row], [exact], bits)
+            yield f"takes over {last} from before the block, exactly {float(exact[-1]):.9g}{error}"
+
+
+def _shown(taps: Sequence[Sequence[int]]) -> str:
+    """The taps as one list where they depend on the distance of steps alone, or on the gradient's step alone."""
+    last = taps[-1]
+    if all(row[::-1] == last[::-1][: len(row)] for row in taps):
+        return f"{list(last[::-1])} by steps since"
+    if all(row == last[: len(row)] for row in taps):
+        return f"{list(last)} by their step"
+    return "as the filters say"
+
+
+def _error(integers: Sequence[Sequence[int]], exact: Sequence[Sequence[Fraction]], bits: int) -> str:
+    """The largest rounding of a coefficient, against the largest coefficient."""
+    pairs = [(i, e) for row, numbers in zip(integers, exact, strict=True) for i, e in zip(row, numbers, strict=True)]
+    scale = Fraction(2) ** -bits
+    error = max(abs(i * scale - e) for i, e in pairs) / max(abs(e) for _, e in pairs)
+    return f", rounded by at most {float(error):.1e} of the largest" if error > Fraction(1, 1 << 40) else ""

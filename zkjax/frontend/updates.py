@@ -1,0 +1,114 @@
+"""How a step moves its state: what it keeps of each leaf, and the gradient that it adds.
+
+An optimiser is linear in the gradients if every new float leaf is a sum of old leaves and of
+computed tensors, each times a public number. Then a block never forms its state step by step: it is
+a public filter of the gradients and of the state before (`fixedpoint.filters`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from zkjax.fixedpoint.numbers import ONE, Number, constant, total
+from zkjax.fixedpoint.step import Axes, Change, Linear, Paced, StateLeaf, StepGraph
+from zkjax.frontend.unsupported import Problem
+
+LINEAR = (
+    "a new leaf of the state must be a sum of old leaves of its shape and of gradients, each times a constant or a "
+    "number that the step computes from its counters: adaptive optimisers and clipping are not supported yet"
+)
+ONE_GRADIENT = (
+    "let the leaves of one parameter (weights, momentum, averages) take up one and the same gradient: add its parts "
+    "up before the optimiser sees them"
+)
+
+Kept = dict[str, Number]
+
+
+def updates(
+    graph: StepGraph, state: Mapping[str, int], after: Mapping[str, int], problems: list[Problem]
+) -> tuple[dict[str, Kept], dict[str, Change]]:
+    """(what each leaf keeps of which leaf, what it moves by), from the nodes of the leaves after the step.
+
+    A leaf without an entry among the changes takes up no gradient. What is not linear becomes a problem.
+    """
+    kept: dict[str, Kept] = {}
+    moved: dict[str, dict[int, Number]] = {}
+    for name, node in after.items():
+        kept[name], moved[name] = {}, {}
+        for base, number in expanded(graph, node).items():
+            found = graph.nodes[base]
+            if isinstance(found, StateLeaf):
+                kept[name][found.name] = number
+            elif _moved_leaf(graph, base) is not None:
+                what = "takes up a leaf of the state with its axes summed, moved or broadcast"
+                problems.append(Problem(what, graph.lines[node], LINEAR, (name,)))
+            else:
+                moved[name][base] = number
+    changes: dict[str, Change] = {}
+    for names in coupled(kept):
+        changes |= _changes(graph, after, {name: moved[name] for name in names if moved.get(name)}, problems)
+    return {name: kept.get(name, {name: ONE}) for name in state}, changes
+
+
+def expanded(graph: StepGraph, node: int) -> dict[int, Number]:
+    """`node` as a sum of nodes that are no sums, each times a public number."""
+    found = graph.nodes[node]
+    match found:
+        case Linear(terms=terms):
+            parts: dict[int, list[Number]] = {}
+            for coefficient, term in terms:
+                for base, number in expanded(graph, term).items():
+                    parts.setdefault(base, []).append(number.scaled(coefficient))
+            sums = {base: total(numbers) for base, numbers in parts.items()}
+            return {base: number for base, number in sums.items() if number.terms}
+        case Paced(node=inner, number=place):
+            return {base: number.paced(place) for base, number in expanded(graph, inner).items()}
+        case _:
+            return {node: constant(1)}
+
+
+def coupled(kept: Mapping[str, Kept]) -> list[list[str]]:
+    """The leaves in groups within which one takes up another."""
+    group = {name: [name] for name in kept}
+    for name, numbers in kept.items():
+        for other in numbers:
+            if other in group and group[other] is not group[name]:
+                group[name] += group[other]
+                for member in group[other]:
+                    group[member] = group[name]
+    return [members for name, members in group.items() if members[0] == name]
+
+
+def _changes(
+    graph: StepGraph, after: Mapping[str, int], moved: Mapping[str, Mapping[int, Number]], problems: list[Problem]
+) -> dict[str, Change]:
+    """The change of each leaf of a group, all of them multiples of one node."""
+    if not moved:
+        return {}
+    bases = sorted({base for numbers in moved.values() for base in numbers})
+    profiles: dict[tuple[tuple[str, Number], ...], list[tuple[Fraction, int]]] = {}
+    for base in bases:
+        lead = next(numbers[base] for numbers in moved.values() if base in numbers).factored()[0]
+        profile = tuple((name, numbers[base].scaled(1 / lead)) for name, numbers in moved.items() if base in numbers)
+        profiles.setdefault(profile, []).append((lead, base))
+    if len(profiles) > 1:
+        names, what = tuple(sorted(moved)), "takes up several gradients, each in a way of its own"
+        problems.append(Problem(what, graph.lines[after[names[0]]], ONE_GRADIENT, names))
+        return {}
+    ((profile, terms),) = profiles.items()
+    outer, node = graph.factored(graph.linear(terms))
+    changes = {}
+    for name, number in profile:
+        factor, pace = number.factored()
+        changes[name] = Change(outer * factor, node, None, pace)
+    return changes
+
+
+def _moved_leaf(graph: StepGraph, node: int) -> str | None:
+    """The name of the state leaf that `node` is, axes apart."""
+    found = graph.nodes[node]
+    if isinstance(found, Axes):
+        return _moved_leaf(graph, found.node)
+    return found.name if isinstance(found, StateLeaf) else None
