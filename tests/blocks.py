@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.program import Lowered
+from zkjax.statement.filters import matrix
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,14 @@ class DenseShape:
     activation_fraction: int = 10
     weight_fraction: int = 28
     input_fraction: int = 4
+    momentum: bool = False
+
+
+# A coarse momentum: by steps since, what the weights and the momentum get of an update, and by steps
+# gone, what they get of the momentum before (in eighths).
+WEIGHT_TAPS, TRACE_TAPS = (1, 2, 2, 3), (4, 3, 2, 2)
+WEIGHT_SHARE, TRACE_SHARE = (0, 3, 5, 6, 7), (8, 6, 4, 3, 2)
+TRACE_BITS = 20
 
 
 def dense_block(shape: DenseShape = DenseShape()) -> Lowered:
@@ -30,7 +39,8 @@ def dense_block(shape: DenseShape = DenseShape()) -> Lowered:
 
     Inputs carry `input_fraction` fraction bits, activations and gradients `activation_fraction`,
     weights `weight_fraction`. One integer unit of A^T G is one unit of the weights (for the first
-    layer, shifted to the same scale), so the learning rate is dyadic.
+    layer, shifted to the same scale), so the learning rate is dyadic. With `momentum`,
+    the weights are a filter of the updates and of the momentum before.
     """
     b = CircuitBuilder(steps=shape.steps, batch=shape.batch, rows=shape.rows)
     T, B, limit = shape.steps, shape.batch, (1 << shape.bits) - 1
@@ -75,6 +85,9 @@ def dense_block(shape: DenseShape = DenseShape()) -> Lowered:
             first = b.state_before(f"layer{layer}/{name}", size, fraction_bits=16, bits=17)
             axes = tuple(range(len(size)))
             constant = b.axes(first, (-1, *axes), (T, *size))
+            if shape.momentum:
+                _with_momentum(b, f"layer{layer}/{name}", first, leaf, change, step, lift, shape)
+                continue
             b.bind(leaf, b.combine((lift, constant), (-step, b.before(change))))
             total = b.axes(change, tuple(axis + 1 for axis in axes), size)
             last = b.combine((lift, first), (-step, total))
@@ -84,3 +97,23 @@ def dense_block(shape: DenseShape = DenseShape()) -> Lowered:
             scaled = b.rescale(back, shape.weight_fraction, f"layer{layer - 1}/gradient")
             gradient = b.gated(scaled, gates[layer - 1], lo=-wide, hi=wide - 1, limit=limit, name=f"layer{layer - 1}")
     return b.finish()
+
+
+def _with_momentum(
+    b: CircuitBuilder, name: str, first: int, leaf: int, change: int, step: int, lift: int, shape: DenseShape
+) -> None:
+    """Weights and momentum of one leaf, as filters of the updates and of what both were before."""
+    T, size = shape.steps, b.shape(first)
+    axes, moved = tuple(range(len(size))), tuple(range(1, len(size) + 1))
+    shift = shape.weight_fraction - 16
+    trace = b.state_before(f"{name}/trace", size, fraction_bits=16, bits=TRACE_BITS)
+    shares = [share << (shift - 3) for share in WEIGHT_SHARE]
+    rows = [list(WEIGHT_TAPS[:t][::-1]) for t in range(T + 1)]
+    share = b.filter(b.axes(trace, (-1, *axes), (1, *size)), matrix([value] for value in shares[:T]))
+    spread = b.axes(first, (-1, *axes), (T, *size))
+    b.bind(leaf, b.combine((lift, spread), (-1, share), (-step, b.filter(change, matrix(rows[:T])))))
+    total = b.axes(b.filter(change, matrix(rows[T:])), moved, size)
+    b.state_after(name, b.combine((lift, first), (-shares[T], trace), (-step, total)), shift, fraction_bits=16, bits=17)
+    kept = b.axes(b.filter(change, matrix([list(TRACE_TAPS[:T][::-1])])), moved, size)
+    after = b.combine((TRACE_SHARE[T] << (shift - 3), trace), (step, kept))
+    b.state_after(f"{name}/trace", after, shift, fraction_bits=16, bits=TRACE_BITS)

@@ -119,10 +119,10 @@ def test_gradients_that_each_take_a_way_of_their_own():
 def test_arrays_computed_from_a_counter():
     def train_step(state, batch):
         rates = jnp.full(3, 0.5) ** (state["step"] + jnp.arange(1, 4)).astype(jnp.float32)
-        return {"w": state["w"] - rates * jax.grad(squared)(state["w"], batch), "step": state["step"] + 1}
+        return {"w": state["w"] - rates[None] * jax.grad(squared)(state["w"], batch), "step": state["step"] + 1}
 
     error = refused(train_step, {"w": WEIGHTS, "step": 0}, batch_of())
-    assert "an array of shape (3,) computed from integers of the state" in str(error)
+    assert "an array of shape (1, 3) computed from integers of the state" in str(error)
 
 
 def test_arrays_closed_over_would_become_public():

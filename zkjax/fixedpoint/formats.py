@@ -36,6 +36,8 @@ RECIPROCAL_ROOM = 4
 DIVISOR_BITS = 32
 LEAST_STATE_BITS = 1
 MEMORY_HEADROOM = 6
+# Ranges of memories come in steps of so many bits, so that few tables serve all.
+MEMORY_STEP = 4
 # float32, in which the user's state holds them, is exact to this many bits.
 MEMORY_BITS = 24
 
@@ -164,7 +166,8 @@ def state_bits(name: str, largest: float, fraction: int | None = None) -> int:
     if not np.isfinite(largest):
         raise UserError(f"state leaf {name!r} became NaN or infinite on the calibration batches")
     if fraction is not None:
-        return max(1, fraction + (exponent(largest) if largest > 0 else 0) + MEMORY_HEADROOM)
+        bits = fraction + (exponent(largest) if largest > 0 else 0) + MEMORY_HEADROOM
+        return max(1, -(-bits // MEMORY_STEP)) * MEMORY_STEP
     bits = exponent(largest) + 1 if largest > 0 else LEAST_STATE_BITS
     return STATE_FRACTION + max(bits, LEAST_STATE_BITS)
 

@@ -456,7 +456,14 @@ class Lowering:
                     inner = [i for i in inner if i in self.roles.weights] or inner
                 case Linear(terms=terms):
                     inner = [i for _, i in terms]
-                case Axes(node=i) | Relu(node=i) | Paced(node=i) | Function(node=i) | Reciprocal(node=i) | Maximum(node=i):
+                case (
+                    Axes(node=i)
+                    | Relu(node=i)
+                    | Paced(node=i)
+                    | Function(node=i)
+                    | Reciprocal(node=i)
+                    | Maximum(node=i)
+                ):
                     inner = [i]
                 case DataLeaf(name=name) if len(seen) <= 2:
                     return name

@@ -105,8 +105,11 @@ def schedule(
 ) -> Schedule:
     """The schedule of `numbers` (variable, whether its reciprocal is meant, line) over the counters `inputs`."""
     variables = [variable for variable, _, _ in numbers]
-    counters = tuple((name, move, variable.dtype) for name, (variable, move) in inputs.items())
-    needed = live(Trace(tuple(variable for variable, _ in inputs.values()), (), program.equations), variables)
+    needed = live(Trace((), (), program.equations), variables)
+    read = {*needed.outputs, *(atom for equation in needed.equations for atom in equation.inputs)}
+    used = {name: (variable, move) for name, (variable, move) in inputs.items() if variable in read}
+    counters = tuple((name, move, variable.dtype) for name, (variable, move) in used.items())
+    needed = Trace(tuple(variable for variable, _ in used.values()), needed.outputs, needed.equations)
     return Schedule(
         needed, counters, tuple(inverse for _, inverse, _ in numbers), tuple(line for _, _, line in numbers)
     )
