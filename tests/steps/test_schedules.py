@@ -12,7 +12,7 @@ from tests.steps.optimisers import OptaxTraining
 
 COSINE = optax.cosine_decay_schedule(0.2, 12)
 WARM_UP = optax.join_schedules(
-    [optax.linear_schedule(0.0, 0.2, 3), optax.piecewise_constant_schedule(0.2, {2: 0.5, 4: 0.5})], [3]
+    [optax.linear_schedule(0.0, 0.25, 3), optax.piecewise_constant_schedule(0.25, {2: 0.5, 4: 0.5})], [3]
 )
 EXPONENTIAL = optax.exponential_decay(0.2, 4, 0.5)
 OPTIMISERS = {
