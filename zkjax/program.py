@@ -38,6 +38,7 @@ from zkjax.frontend import Reading, read_step
 from zkjax.frontend.roles import Tree, difference
 from zkjax.frontend.trace import run
 from zkjax.frontend.values import MASK_NOTE, TIE_NOTE
+from zkjax.prover.checkpoint import Checkpoint
 from zkjax.statement.circuit import Circuit
 from zkjax.statement.ranges import check_ranges
 from zkjax.witness.run import Run, run_program
@@ -53,6 +54,7 @@ def compile(
     steps: int,
     calibration: Iterable[Any] | None = None,
     dataset: Any = None,
+    before: Checkpoint | None = None,
     bits: int = DEFAULT_BITS,
 ) -> Program:
     """The exact integer program of `steps` training steps.
@@ -62,7 +64,8 @@ def compile(
     running the step in floating point on `calibration`, an iterable of batches in the order of
     training, or on `batch` alone; batches for all steps of the block need the least headroom. The
     formats of the data hold all of `dataset` where it is given, and then are the same for every
-    block; else they hold what calibration holds, and as much again. `bits` is the number of
+    block; else they hold what calibration holds, and as much again. `before` is the commitment to the
+    state that the block before ended in, if there is one: state leaves keep its formats. `bits` is the number of
     magnitude bits of activations and gradients; fewer are taken, but no fewer than 10, where the
     proof of the ranges needs it.
 
@@ -80,10 +83,10 @@ def compile(
     if not batches:
         raise UserError("calibration holds no batch")
     leaves = [_data(reading, each, "calibration batch", same_rows=True) for each in batches]
-    before = _leaves(reading.state, state, "state")
+    initial = _leaves(reading.state, state, "state")
     step = reading.step
     for name in step.state:
-        check_finite(f"state leaf {name!r}", np.asarray(before[name], np.float64))
+        check_finite(f"state leaf {name!r}", np.asarray(initial[name], np.float64))
     seen = [_data(reading, dataset, "data set"), *leaves] if dataset is not None else leaves
     for number, tree in enumerate(seen, start=len(leaves) - len(seen)):
         what = "data set" if number < 0 else "batch" if calibration is None else f"calibration batch {number}"
@@ -95,10 +98,12 @@ def compile(
         else data_format(name, step.nodes[index].shape[1:], [each[name] for each in seen])
         for name, index in step.data.items()
     }
-    start = reading.schedule.start(before)
-    calibrated = calibrate(step, before, leaves, reading.schedule.values(start, len(leaves)))
+    start = reading.schedule.start(initial)
+    calibrated = calibrate(step, initial, leaves, reading.schedule.values(start, len(leaves)))
     _check_translation(reading, state, batches[0], calibrated.first)
-    plan, lowered = plan_block(step, calibrated, data, numbers=reading.schedule.values(start, steps), bits=bits)
+    settled = {place.name: place.fraction_bits for place in before.type.tensors} if before is not None else {}
+    numbers = reading.schedule.values(start, steps)
+    plan, lowered = plan_block(step, calibrated, data, numbers=numbers, bits=bits, fractions=settled)
     return Program(reading, plan, train_step, start, {lowered.circuit.rows: lowered})
 
 

@@ -74,6 +74,7 @@ def prove(path: Path, steps: int, openings: int, out: Path, resume_from: Path | 
                 steps=steps,
                 calibration=batches,
                 dataset=experiment.dataset,
+                before=start.before,
             )
 
             stages.enter("Witness")

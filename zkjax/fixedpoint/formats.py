@@ -161,13 +161,13 @@ def state_bits(name: str, largest: float, fraction: int | None = None) -> int:
     """Range bits of a state leaf: one more than calibrated, and room for |w| < 2 at least.
 
     With a `fraction` of its own it is a leaf of the optimiser, such as a momentum, which grows with the
-    steps: MEMORY_HEADROOM bits more than calibrated.
+    steps: MEMORY_HEADROOM bits more than calibrated, as far as MEMORY_BITS reach.
     """
     if not np.isfinite(largest):
         raise UserError(f"state leaf {name!r} became NaN or infinite on the calibration batches")
     if fraction is not None:
         bits = fraction + (exponent(largest) if largest > 0 else 0) + MEMORY_HEADROOM
-        return max(1, -(-bits // MEMORY_STEP)) * MEMORY_STEP
+        return min(MEMORY_BITS, max(1, -(-bits // MEMORY_STEP)) * MEMORY_STEP)
     bits = exponent(largest) + 1 if largest > 0 else LEAST_STATE_BITS
     return STATE_FRACTION + max(bits, LEAST_STATE_BITS)
 
