@@ -5,6 +5,7 @@ from __future__ import annotations
 import optax
 import pytest
 
+import zkjax
 from tests.steps.optimisers import OptaxTraining
 from tests.steps.oracle import exact
 
@@ -58,3 +59,23 @@ def test_proof(name):
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_five_epochs(name):
     OptaxTraining(OPTIMISERS[name], steps=16).is_as_accurate_as_float32(blocks=30)
+
+
+@pytest.mark.slow
+def test_a_chain_compiled_block_by_block():
+    """The formats of the momentum are those of the commitment, whatever the later block calibrates."""
+    training = OptaxTraining(OPTIMISERS["momentum"])
+    first = training.runs[0]
+    commitments = zkjax.commit(first)
+    batches = [training.batch(rows) for rows in training.schedule(3)[2]]
+    later = zkjax.compile(
+        training.train_step,
+        first.state,
+        batches[0],
+        steps=4,
+        calibration=batches,
+        dataset=training.data,
+        before=commitments.after,
+    )
+    second = later.run(first.state, training.data, training.schedule(3)[2])
+    zkjax.commit(second, data=commitments.data, before=commitments.after)
