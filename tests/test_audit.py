@@ -60,6 +60,49 @@ def test_in_every_spelling_of_a_loss(network, loss):
     assert zkjax.audit(train_step, state, batch_of(ROWS), statement)
 
 
+OPTIMISERS = {
+    "momentum": optax.sgd(0.1, momentum=0.9),
+    "nesterov and decay": optax.chain(optax.add_decayed_weights(0.01), optax.sgd(0.1, momentum=0.9, nesterov=True)),
+    "cosine": optax.sgd(optax.cosine_decay_schedule(0.2, 12)),
+    "warm-up and momentum": optax.sgd(optax.linear_schedule(0.0, 0.1, 8), momentum=0.9),
+}
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_optimisers_and_later_blocks(optimiser, scale):
+    """The statement says where a counter starts, and in which formats a momentum is committed."""
+    with jax.numpy_dtype_promotion("standard"):  # optax's own
+        train_step, state = step_with(), train_state(Network(), batch_of()["image"], OPTIMISERS[optimiser])
+        batch = jax.tree.map(lambda leaf: np.float32(scale) * leaf, batch_of())
+        program = zkjax.compile(train_step, state, batch, steps=3, calibration=[batch] * 3)
+        for start in (0, 3, 5):
+            moved = jax.tree.map(
+                lambda leaf, start=start: leaf + start if np.asarray(leaf).dtype.kind == "i" else leaf, state
+            )
+            circuit = program.at(moved).circuit_for(ROWS)
+            statement = Statement(circuit, np.arange(12).reshape(3, 4), 8, (bytes(32),) * 3)
+            assert zkjax.audit(train_step, state, batch_of(ROWS), statement) == circuit.digest().hex()
+
+
+def test_another_start_of_a_counter_is_another_program():
+    """The remark alone does not decide: rates that are not those of the counter are refused."""
+    with jax.numpy_dtype_promotion("standard"):
+        train_step = step_with()
+        state = train_state(Network(), batch_of()["image"], OPTIMISERS["cosine"])
+        circuit = zkjax.compile(train_step, state, batch_of(), steps=3).circuit_for(ROWS)
+        for said in ("counter opt_state/1/count: 1 at the start", "counter opt_state/1/count: 9999999999 at the start"):
+            remarks = tuple(said if remark.startswith("counter") else remark for remark in circuit.remarks)
+            assert remarks != circuit.remarks
+            statement = Statement(replace(circuit, remarks=remarks), np.arange(12).reshape(3, 4), 8, (bytes(32),) * 3)
+            with pytest.raises((OtherProgram, OtherFormats)):
+                zkjax.audit(train_step, state, batch_of(ROWS), statement)
+        silent = tuple(remark for remark in circuit.remarks if not remark.startswith("counter"))
+        statement = Statement(replace(circuit, remarks=silent), np.arange(12).reshape(3, 4), 8, (bytes(32),) * 3)
+        with pytest.raises(OtherFormats, match="where the counter 'opt_state/1/count' starts"):
+            zkjax.audit(train_step, state, batch_of(ROWS), statement)
+
+
 @pytest.mark.parametrize("labels", ["one-hot", "integers"])
 def test_softmax_cross_entropy(labels):
     def batch(rows, seed=0):

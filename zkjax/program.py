@@ -103,7 +103,9 @@ def compile(
     _check_translation(reading, state, batches[0], calibrated.first)
     settled = {place.name: place.fraction_bits for place in before.type.tensors} if before is not None else {}
     numbers = reading.schedule.values(start, steps)
-    plan, lowered = plan_block(step, calibrated, data, numbers=numbers, bits=bits, fractions=settled)
+    plan, lowered = plan_block(
+        step, calibrated, data, numbers=numbers, bits=bits, fractions=settled, counters=reading.schedule.named(start)
+    )
     return Program(reading, plan, train_step, start, {lowered.circuit.rows: lowered})
 
 
@@ -175,6 +177,7 @@ class Program:
                 numbers=schedule.values(start, self.steps),
                 bits=self.plan.precision.bits,
                 fractions={name: form.state_fraction for name, form in self.plan.weights.items()},
+                counters=schedule.named(start),
             )
             self._by_start[start] = replace(
                 self, plan=plan, start=start, _lowered={lowered.circuit.rows: lowered}, _by_start=self._by_start

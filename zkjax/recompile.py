@@ -4,7 +4,9 @@
 
 A proof says that the circuit of its statement was run; whether that circuit is a given training step
 is a question of its own, and this answers it. It takes the formats, the number of steps and of rows from
-the statement, and from `state` and `dataset` shapes and types only: no private data, no weights.
+the statement, and from `state` and `dataset` shapes and types only: no private data, no weights. Where the
+learning rate follows a counter, the statement says where the counter starts; look whether that is the block
+that you mean.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import jax
 import numpy as np
 
 from zkjax.errors import UserError, VerificationError
-from zkjax.fixedpoint.compile import Plan, lower_block
-from zkjax.fixedpoint.published import OtherFormats, published_plans, without_remedy
-from zkjax.frontend import read_step
+from zkjax.fixedpoint.compile import lower_block
+from zkjax.fixedpoint.numbers import Values
+from zkjax.fixedpoint.plan import Plan
+from zkjax.fixedpoint.published import OtherFormats, PublishedFormats, published_plans, without_remedy
+from zkjax.frontend import Reading, read_step
 from zkjax.statement.circuit import Circuit, Committed
 from zkjax.statement.printing import describe_circuit
 from zkjax.statement.statement import Statement
@@ -54,7 +58,7 @@ def audit(train_step: Callable, state: Any, dataset: Any, statement: Statement) 
     batch = jax.tree.map(lambda leaf: _zeros(leaf, rows=published.batch), dataset)
     reading = read_step(train_step, jax.tree.map(_concrete, state), batch)
     best, refused = None, None
-    for plan in published_plans(reading.step, published):
+    for plan in published_plans(reading.step, _numbers(reading, published), published):
         try:
             circuit = lower_block(plan, rows=published.rows).circuit
         except UserError as error:  # these bits do not fit
@@ -70,6 +74,17 @@ def audit(train_step: Callable, state: Any, dataset: Any, statement: Statement) 
             f"the training step does not compile in the formats of the statement: {without_remedy(refused)}"
         )
     raise OtherProgram(_first_difference(best, published))
+
+
+def _numbers(reading: Reading, published: Circuit) -> tuple[Values, ...]:
+    """The numbers that the step computes from its counters, which start where the statement says they do."""
+    counters = PublishedFormats.of(published).counters
+    try:
+        return reading.schedule.values(reading.schedule.start(counters), published.steps)
+    except KeyError as error:
+        raise OtherFormats(f"the statement does not say where the counter {error} starts") from error
+    except UserError as error:
+        raise OtherFormats(f"the statement's counters are none of the step's: {without_remedy(error)}") from error
 
 
 def _zeros(leaf: Any, *, rows: int) -> np.ndarray:

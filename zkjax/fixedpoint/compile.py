@@ -40,16 +40,19 @@ def plan_block(
     numbers: Sequence[Values],
     bits: int,
     fractions: Mapping[str, int] = MappingProxyType({}),
+    counters: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Plan, Lowered]:
     """The plan with the most magnitude bits, at most `bits`, that fits; and a first circuit.
 
     `numbers` are the public numbers of each step, `fractions` the fraction bits of state leaves that
-    are settled already. Raises BoundError naming the equation, its bound and the remedy if even LEAST_BITS do not fit.
+    are settled already, `counters` the counters before the block that the numbers follow from.
+
+    Raises BoundError naming the equation, its bound and the remedy if even LEAST_BITS do not fit.
     """
     first_error: BoundError | None = None
     for magnitude in range(bits, min(bits, LEAST_BITS) - 1, -1):
         try:
-            plan = plan_formats(step, calibration, data, tuple(numbers), magnitude, fractions)
+            plan = plan_formats(step, calibration, data, tuple(numbers), magnitude, fractions, counters)
             return plan, lower_block(plan, rows=plan.steps * step.batch)
         except BoundError as error:
             first_error = first_error or error
@@ -80,6 +83,7 @@ def plan_formats(
     numbers: tuple[Values, ...],
     bits: int,
     settled: Mapping[str, int],
+    counters: Mapping[str, int],
 ) -> Plan:
     """Weight formats by iteration: they follow from the changes', which hardly depend on them."""
     found = responses(step, numbers)
@@ -97,6 +101,7 @@ def plan_formats(
         fold=choose_fold(step, decided),
         steps=len(numbers),
         fractions=settled,
+        counters=dict(counters),
     )
     fractions = dict.fromkeys(step.state, FIRST_FRACTION)
     for _ in range(MAX_ROUNDS):
@@ -153,6 +158,7 @@ def _remarks(plan: Plan, weights: Mapping[str, WeightFormat], lowering: Lowering
         f"data {name}: integers in [{form.lo}, {form.hi}] times 2^-{form.fraction_bits}"
         for name, form in plan.data.items()
     ]
+    remarks += [f"counter {name}: {value} at the start" for name, value in plan.counters.items()]
     return (*remarks, *lowering.approximations, *plan.step.notes)
 
 

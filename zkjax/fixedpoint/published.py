@@ -10,13 +10,15 @@ is trusted: from wrong formats follows another circuit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from zkjax.errors import UserError, VerificationError
-from zkjax.fixedpoint.compile import Plan, plan_formats
+from zkjax.fixedpoint.compile import plan_formats
 from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.formats import DEFAULT_BITS, LEAST_BITS, MOST_BITS, DataFormat
+from zkjax.fixedpoint.numbers import Values
+from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.step import Step
 from zkjax.statement.circuit import Circuit, Committed
 
@@ -25,6 +27,7 @@ MOST_MOVED = 60  # bits; no legal format needs more at once
 ABSENT = -20  # a tensor that the published circuit does not round: make it need no rounding here
 
 _DATA_REMARK = re.compile(r"data (.+): integers in \[(-?\d{1,9}), (\d{1,9})\] times 2\^-(\d{1,3})")
+_COUNTER_REMARK = re.compile(r"counter (.+): (-?\d{1,10}) at the start")
 _LIMB = re.compile(r"before/(.+)/limb\[\d{1,3}:(\d{1,3})\]")
 
 
@@ -34,11 +37,12 @@ class OtherFormats(VerificationError):
 
 @dataclass(frozen=True)
 class PublishedFormats:
-    """What a circuit says: fraction bits by tensor name, formats of the data, bits of the state leaves."""
+    """What a circuit says: fraction bits by tensor name, formats of the data, bits of the state leaves, counters."""
 
     tensors: dict[str, int]
     data: dict[str, tuple[int, int, int]]
     state: dict[str, int]
+    counters: dict[str, int]
 
     @classmethod
     def of(cls, circuit: Circuit) -> PublishedFormats:
@@ -48,17 +52,19 @@ class PublishedFormats:
         for remark in circuit.remarks:
             if said := _DATA_REMARK.fullmatch(remark):
                 data[said[1]] = (int(said[4]), int(said[2]), int(said[3]))
+        read = filter(None, map(_COUNTER_REMARK.fullmatch, circuit.remarks))
+        counters = {said[1]: int(said[2]) for said in read}
         state: dict[str, int] = {}
         for name in tensors:
             if said := _LIMB.fullmatch(name):
                 state[said[1]] = max(state.get(said[1], 0), int(said[2]) - 1)
-        return cls(tensors, data, state)
+        return cls(tensors, data, state, counters)
 
 
-def published_plans(step: Step, circuit: Circuit) -> Iterator[Plan]:
+def published_plans(step: Step, numbers: Sequence[Values], circuit: Circuit) -> Iterator[Plan]:
     """Plans of `step` in the formats of `circuit`, one for each number of magnitude bits that it may have.
 
-    If the circuit was compiled from this step, one of them leads to it.
+    `numbers` are the public numbers of each step. If the circuit was compiled from this step, one of them leads to it.
 
     Raises OtherFormats if the step has a leaf that the circuit lacks, or there is no such plan.
     """
@@ -73,7 +79,7 @@ def published_plans(step: Step, circuit: Circuit) -> Iterator[Plan]:
     found_any, refused = False, None
     for bits in sorted(range(LEAST_BITS, MOST_BITS + 1), key=lambda bits: abs(bits - DEFAULT_BITS)):
         try:
-            found = _approached(step, circuit.steps, formats, data, bits)
+            found = _approached(step, numbers, formats, data, bits)
         except UserError as error:  # not in these bits
             refused = error
             continue
@@ -90,11 +96,15 @@ def without_remedy(error: UserError | None) -> str:
     return "\n".join(str(error).splitlines()[:2])
 
 
-def _approached(step: Step, steps: int, formats: PublishedFormats, data: dict[str, DataFormat], bits: int) -> Plan:
+def _approached(
+    step: Step, numbers: Sequence[Values], formats: PublishedFormats, data: dict[str, DataFormat], bits: int
+) -> Plan:
     """The plan whose formats are the published ones, as far as the names are the same."""
     nodes, state = [1.0] * len(step.nodes), dict.fromkeys(step.state, 1.0)
+    fractions = {name: formats.tensors[name] for name in step.state}
     for _ in range(MAX_ROUNDS):
-        plan = plan_formats(step, Calibration(tuple(nodes), state, steps, {}), data, steps, bits)
+        calibration = Calibration(tuple(nodes), state, len(numbers), {})
+        plan = plan_formats(step, calibration, data, tuple(numbers), bits, fractions, formats.counters)
         moves: dict[int, int] = {}
         for tensor in plan.tensors:
             if not tensor.shift:

@@ -78,6 +78,10 @@ class Schedule:
         """The values of the counters that the numbers follow from, before the block."""
         return tuple(int(counters[name]) for name, _, _ in self.counters)
 
+    def named(self, start: Sequence[int]) -> dict[str, int]:
+        """The counters that the numbers follow from, by name."""
+        return {name: value for (name, _, _), value in zip(self.counters, start, strict=True)}
+
     def values(self, start: Sequence[int], steps: int) -> tuple[tuple[Fraction, ...], ...]:
         """The numbers at each of `steps` steps. Raises UserError where one is not finite."""
         return tuple(
@@ -87,6 +91,9 @@ class Schedule:
 
     def _at(self, counters: tuple[int, ...]) -> tuple[Fraction, ...]:
         if counters not in self._known:
+            for value, (name, _, dtype) in zip(counters, self.counters, strict=True):
+                if not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+                    raise UserError(f"the counter {name!r} reaches {value}, which {dtype} does not hold")
             given = (np.asarray(value, dtype) for value, (_, _, dtype) in zip(counters, self.counters, strict=True))
             found = [np.asarray(value).item() for value in self._jitted(*given)] if self.inverse else []
             self._known[counters] = tuple(map(self._exact, found, self.inverse, self.lines, [counters] * len(found)))
