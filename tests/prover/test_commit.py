@@ -10,6 +10,7 @@ import pytest
 
 from tests.prover.opening_case import OpeningCase, small_circuit
 from zkjax.fields.mersenne61 import K, P, evaluation_point, to_field
+from zkjax.prover import commit as committing
 from zkjax.prover.commit import TensorError, commit_advice, commit_oracle
 from zkjax.prover.randomness import Randomness, kept_words
 from zkjax.statement.layout import axis_bits
@@ -138,6 +139,24 @@ def test_narrow_integers_are_taken(case):
     wide = {node: values.astype(np.int64) for node, values in small.items()}
     first, second = (commit_oracle(layout, case.plan.code, t, Randomness(bytes(32))) for t in (small, wide))
     assert first.root == second.root
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.int64])
+def test_a_message_written_in_parts_is_the_whole_one(case, monkeypatch, dtype):
+    limits = np.iinfo(dtype)
+    low, high = max(limits.min, -(1 << 59)), min(limits.max, 1 << 59)
+    rng = np.random.default_rng(3)
+    for layout in case.plan.layout.oracles:
+        tensors = {b.node: rng.integers(low, high, b.shape, dtype, endpoint=True) for b in layout.blocks}
+        whole = committing._message(layout, case.plan.code, tensors)
+        monkeypatch.setattr(committing, "_PART", 7)
+        parts = committing._message(layout, case.plan.code, tensors)
+        monkeypatch.undo()
+        assert (whole.re == parts.re).all()
+        assert (whole.im == parts.im).all()
+        for block in layout.blocks:
+            first = tensors[block.node].reshape(-1)[0].item()
+            assert tuple(whole)[block.lane].reshape(-1)[block.offset] == to_field(first)
 
 
 @pytest.mark.parametrize("wrong", ["missing", "shape", "dtype"])

@@ -8,9 +8,7 @@ because the page faults of fresh memory cost as much as the transform.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -19,15 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from zkjax.compute.blocked import WIDE
+from zkjax.compute.cores import on_all_cores
 from zkjax.fields import ntt
 from zkjax.fields.vectors import Ext
 
 # A row of eight entries is one vector of 512 bits.
 BLOCK_ROWS = 8
-MAX_THREADS = 4
 TRANSPOSED = 1 << 10
-# XLA prefers half of it by default; where there is no such vector this changes nothing.
-WIDE = {"xla_cpu_prefer_vector_width": "512"}
 
 
 class _Buffers(NamedTuple):
@@ -81,17 +78,15 @@ def encode(rows: int, block: Callable[[int, int], tuple[Ext, Ext]], log_length: 
         if stop - start < BLOCK_ROWS:  # one compiled program per length
             padding = ((0, BLOCK_ROWS - (stop - start)), (0, 0))
             message, masks = (Ext(*(np.pad(plane, padding) for plane in part)) for part in (message, masks))
-        with jax.enable_x64(True):  # holds for one thread
-            try:
-                buffers = idle.pop()
-            except IndexError:
-                buffers = _Buffers.blank(1 << log_length)
-            buffers = _encoded(buffers, message, masks, log_length)
-            out[:, start:stop] = np.asarray(buffers.columns)[:, : stop - start]
+        try:
+            buffers = idle.pop()
+        except IndexError:
+            buffers = _Buffers.blank(1 << log_length)
+        buffers = _encoded(buffers, message, masks, log_length)
+        out[:, start:stop] = np.asarray(buffers.columns)[:, : stop - start]
         idle.append(buffers)
 
     first, *others = range(0, rows, BLOCK_ROWS)
-    write(first)  # compiles
-    if others:
-        with ThreadPoolExecutor(min(MAX_THREADS, len(os.sched_getaffinity(0)))) as pool:
-            list(pool.map(write, others))
+    with jax.enable_x64(True):
+        write(first)  # compiles
+        on_all_cores(write, others)

@@ -7,12 +7,15 @@ All tables are in pieces, so that there are few compiled programs. Call under a 
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from zkjax.compute import host
+from zkjax.compute.blocked import WIDE
 from zkjax.compute.cores import on_all_cores
 from zkjax.compute.pieced import Pieced
 from zkjax.fields import arrays, extension
@@ -65,7 +68,7 @@ def add_outer(sums: Ext | None, left: Ext, right: Ext) -> Ext:
     return _outer(left, right) if sums is None else _added_outer(sums, left, right)
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def _outer(left: Ext, right: Ext) -> Ext:
     """By rows: XLA does not vectorise a product of two axes that is flattened."""
     if left.shape[0] == 1:
@@ -77,7 +80,7 @@ def _outer(left: Ext, right: Ext) -> Ext:
     return lax.fori_loop(0, left.shape[0], body, extension.zeros(left.shape[0] * right.shape[0]))
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def _added_outer(sums: Ext, left: Ext, right: Ext) -> Ext:
     if left.shape[0] == 1:
         return extension.mul_add(left[0], right, sums)
@@ -101,7 +104,7 @@ def _doubled(real: Ext, imaginary: Ext) -> tuple[Ext, Ext]:
     return direct, mirrored
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def _doubled_sums(real: Ext, imaginary: Ext, symbols: Ext) -> jax.Array:
     """uint64[4]: the planes of both sums."""
 
@@ -113,7 +116,7 @@ def _doubled_sums(real: Ext, imaginary: Ext, symbols: Ext) -> jax.Array:
     return jnp.stack(arrays.accumulate(step, (*real, *imaginary, *symbols), planes=4))
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=WIDE)
 def _doubled_weights(real: Ext, imaginary: Ext, half: Ext, half_split: Ext) -> Ext:
     direct, mirrored = _doubled(real, imaginary)
     return extension.mul_add(mirrored, half_split, extension.mul(direct, half))

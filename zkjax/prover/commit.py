@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from zkjax.compute import host
+from zkjax.compute.cores import on_all_cores
 from zkjax.compute.encode import encode
 from zkjax.errors import WitnessError
 from zkjax.fields.mersenne61 import K, P
@@ -33,6 +34,9 @@ _MAX_THREADS = 8
 _HEADER_WORDS = 1 + SALT_BYTES // 8
 _LEAF_TAG_AT = 7
 _SALT_AT = 8
+# Entries that are reduced at a time, and what a negative integer that wrapped around is too large by.
+_PART = 1 << 16
+_WRAPPED = (1 << 64) - P
 
 
 class TensorError(WitnessError):
@@ -187,6 +191,7 @@ def places(layout: OracleLayout) -> tuple:
 
 def _message(layout: OracleLayout, code: Code, tensors: Mapping[int, np.ndarray]) -> Ext:
     message = Ext(*host.mapped((2, layout.rows, code.message), np.uint64))
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
     for block in layout.blocks:
         if block.node not in tensors:
             raise TensorError(f"no values for node {block.node} of the commitment to {layout.name}")
@@ -198,19 +203,30 @@ def _message(layout: OracleLayout, code: Code, tensors: Mapping[int, np.ndarray]
             )
         padded = tuple(1 << axis_bits(size) for size in block.shape)
         place = tuple(message)[block.lane].reshape(-1)[block.offset : block.offset + (1 << block.bits)].reshape(padded)
-        place[tuple(slice(size) for size in block.shape)] = _residues(values)
+        parts += _in_parts(place[(*map(slice, block.shape), ...)], values)
+    on_all_cores(_write_residues, parts)
     return message
 
 
-def _residues(values: np.ndarray) -> np.ndarray:
-    """Integers mod p; those of the narrow types in which a witness is kept need no reduction."""
+def _in_parts(place: np.ndarray, values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of equal shape along the leading axes, each small enough to stay in a cache where that is possible."""
+    if values.size <= _PART or not values.ndim:
+        return [(place, values)]
+    rows = max(_PART // (values.size // values.shape[0]), 1)
+    if rows == 1 and values.ndim > 1:
+        return [part for pair in zip(place, values, strict=True) for part in _in_parts(*pair)]
+    return [(place[at : at + rows], values[at : at + rows]) for at in range(0, values.shape[0], rows)]
+
+
+def _write_residues(part: tuple[np.ndarray, np.ndarray]) -> None:
+    """Integers mod p, into place; those of the narrow types in which a witness is kept need no reduction."""
+    place, values = part
     if values.dtype.itemsize >= 8:
-        return from_signed(values.astype(np.int64, copy=False))
-    if values.dtype.kind == "u":
-        return values
-    wide = values.astype(np.int64)
-    wide += (wide >> 63) & P
-    return wide.view(np.uint64)
+        place[...] = from_signed(values.astype(np.int64, copy=False))
+    else:
+        place[...] = values  # negative ones wrap around to 2^64 - |x|
+        if values.dtype.kind == "i":
+            place -= (place >> np.uint64(63)) * np.uint64(_WRAPPED)
 
 
 def _node(level: bytes, position: int) -> bytes:
