@@ -12,14 +12,17 @@ KERNEL_VENV := build/kernels-venv
 KERNELS_INSTALLED := $(KERNEL_VENV)/.installed
 
 PYTEST_WORKERS ?= 2
+FUZZ ?= 200
 DEMO_FOLDER ?= demo-run
 
-.PHONY: help venv demo test test-slow frozen bench kernels lint format lock clean
+.PHONY: help venv demo test test-slow frozen fuzz mutants bench kernels lint format lock clean
 
 help:
 	@echo "make demo       install, train and prove 16 steps on digits, verify, print one table"
 	@echo "make test       the fast test suite"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make fuzz       many times the structured fuzzing of the fast suite (an hour)"
+	@echo "make mutants    remove each check of the verifier in turn, and see what notices (hours)"
 	@echo "make frozen     prove the frozen proofs again, after a change of the format"
 	@echo "make bench      the training block of a digits network, timed by phase"
 	@echo "make kernels    compile the Pallas kernels to machine code, without a GPU"
@@ -49,6 +52,12 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(INSTALLED)
+	ZKJAX_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/soundness/test_fuzzing.py
+
+mutants: $(INSTALLED)
+	$(BIN)/python -m tests.mutation.run
 
 frozen: $(INSTALLED)
 	$(BIN)/python -m tests.vectors.make_proofs
