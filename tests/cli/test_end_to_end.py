@@ -120,6 +120,12 @@ def test_inspect(zkjax, first):
     assert (statement["kind"], statement["secret"], statement["steps"]) == ("statement", False, 2)
     assert statement["circuit_digest"] == first["circuit_digest"]
     assert statement["commitment_after"] == first["weights_after"]
+    assert statement["soundness_bits"] == round(first["soundness_bits"], 2)
+    assert list(statement["committed_data"]) == ["x", "y"]
+    assert statement["committed_before"] == statement["committed_after"]
+    assert zkjax.json("inspect", "first") == statement
+    shown = zkjax("inspect", "first").stdout
+    assert all(f"\n{word}: " in shown for word in ("Public", "Hidden", "Not proved"))
     assert zkjax.json("inspect", "first/proof.zkjax")["bytes"] == first["proof_bytes"]
     assert zkjax.json("inspect", "first/secret/after.zkjax")["secret"] is True
 

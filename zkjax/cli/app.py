@@ -107,7 +107,9 @@ def audit_command(
 
 @app.command("inspect")
 def inspect_command(
-    file: Annotated[Path, typer.Argument(help="A file of a run folder.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help="A file of a run folder, or the folder: then its statement.", metavar="FILE")
+    ],
     circuit: Annotated[
         bool,
         typer.Option("--circuit", help="Of a statement: every node, lookup and zero, and the rows of every batch."),

@@ -7,20 +7,30 @@ from typing import Any
 
 from zkjax.cli.report import count, print_remarks, print_rows, size
 from zkjax.errors import UsageError, ZkjaxError
-from zkjax.files import Artefact, Kind, Ledger, read
+from zkjax.files import Artefact, Kind, Ledger, RunFolder, read
 from zkjax.files.run_folder import MAX_SECRET_BYTES
+from zkjax.statement.circuit import Circuit, Committed
 
 LABELS = {
     "bytes": "size",
     "protocol_parameters": "hash of the protocol parameters",
     "openings": "proofs that a commitment has served",
     "openings_per_commitment": "proofs that one commitment may serve",
+    "committed_data": "committed: data set",
+    "committed_before": "committed: weights before",
+    "committed_after": "committed: weights after",
+    "soundness_bits": "proven soundness of a proof, bits",
     "circuit_digest": "digest of the circuit",
     "commitment_data": "commitment to the data set",
     "commitment_before": "commitment to the weights before",
     "commitment_after": "commitment to the weights after",
 }
 BELOW = ("remarks", "circuit", "schedule")
+SAID_OF_A_STATEMENT = """\
+Public: all that stands here, and the rest of the circuit and the schedule (--circuit).
+Hidden: the values of the committed tensors, and of everything that is computed from them.
+Not proved: that this is the circuit of a given training step (zkjax audit), that data and first weights are
+genuine, that this was the only run; docs/soundness.md has the whole list. Whether it is true: zkjax verify."""
 
 
 class NoCircuit(UsageError):
@@ -28,7 +38,9 @@ class NoCircuit(UsageError):
 
 
 def inspect(path: Path, *, circuit: bool, quiet: bool) -> dict[str, Any]:
-    """Describe the artefact at `path`; returns what `--json` prints. Values of secrets stay unread.
+    """Describe the artefact at `path`, or the statement in a run folder; returns what `--json` prints.
+
+    Values of secrets stay unread.
 
     `circuit` adds what a statement says in full: every node, lookup and zero of its circuit, and
     the rows of every batch.
@@ -37,6 +49,8 @@ def inspect(path: Path, *, circuit: bool, quiet: bool) -> dict[str, Any]:
         FileError: it is missing, foreign, truncated or damaged
         NoCircuit: `circuit` was asked for, and it is no statement
     """
+    if path.is_dir() and RunFolder(path).statement.exists():
+        path = RunFolder(path).statement
     ledger = Ledger(path)
     result = _openings(ledger) if ledger.is_one() else _artefact(path, circuit)
     if circuit and "circuit" not in result:
@@ -45,6 +59,8 @@ def inspect(path: Path, *, circuit: bool, quiet: bool) -> dict[str, Any]:
         rows = [(_label(name), _shown(name, value)) for name, value in result.items() if name not in BELOW]
         print_rows(str(path), rows, justify="left")
         print_remarks(result.get("remarks", ()))
+        if "circuit_digest" in result:
+            print(SAID_OF_A_STATEMENT)
         for line in [*result.get("circuit", ()), *result.get("schedule", ())]:
             print(line)
     return result
@@ -75,6 +91,7 @@ def _artefact(path: Path, circuit: bool) -> dict[str, Any]:
 def _contents(artefact: Artefact, in_full: bool) -> dict[str, Any]:
     if artefact.kind is not Kind.STATEMENT:
         return {}
+    from zkjax.statement.soundness import soundness_bits
     from zkjax.statement.statement import OBJECTS, Statement
 
     statement = Statement.from_bytes(artefact.payload)
@@ -85,7 +102,9 @@ def _contents(artefact: Artefact, in_full: bool) -> dict[str, Any]:
         "rows": circuit.rows,
         "committed_elements": circuit.committed_elements,
         "lookups": circuit.lookup_entries,
+        **{f"committed_{name}": _tensors(circuit, name) for name in OBJECTS},
         "openings_per_commitment": statement.openings,
+        "soundness_bits": round(soundness_bits(statement.plan), 2),
         "circuit_digest": circuit.digest().hex(),
         **{f"commitment_{name}": statement.object_digest(name).hex() for name in OBJECTS},
         "remarks": list(circuit.remarks),
@@ -96,6 +115,12 @@ def _contents(artefact: Artefact, in_full: bool) -> dict[str, Any]:
             f"rows of step {step}: {' '.join(map(str, rows))}" for step, rows in enumerate(statement.schedule)
         ]
     return result
+
+
+def _tensors(circuit: Circuit, name: str) -> dict[str, list[int]]:
+    """Shapes by name of the tensors in one commitment."""
+    nodes = [circuit.nodes[index] for index in circuit.committed(name)]
+    return {node.name: list(node.shape) for node in nodes if isinstance(node, Committed)}
 
 
 def _openings(ledger: Ledger) -> dict[str, Any]:
@@ -116,6 +141,8 @@ def _shown(name: str, value: Any) -> str:
             return size(value)
         case int():
             return count(value)
+        case dict() if name.startswith("committed_"):
+            return "\n".join(f"{tensor} {shape}" for tensor, shape in value.items())
         case dict():
             return (
                 "\n".join(f"{digest}: {each['used']} of {each['budget']}" for digest, each in value.items()) or "none"

@@ -74,6 +74,8 @@ REMEDIES = {
     "exp": "use squared loss instead of cross-entropy, softmax or other exponentials",
     "log": CROSS_ENTROPY,
     "logistic": "use relu as activation",
+    "expm1": "use relu as activation",
+    "and": "combine masks outside of the step; write relu6(x) as jnp.clip(x, 0, 6)",
     "tanh": "use relu as activation",
     "erf": "use relu instead of gelu",
     "sqrt": "remove normalisation by a square root, or an optimiser other than plain SGD",
