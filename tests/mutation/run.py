@@ -30,12 +30,26 @@ from tests.mutation.operators import Mutant, mutants
 
 # The tests of a module beside the corpus: those that kill most come first.
 TESTS: dict[str, tuple[str, ...]] = {
-    "verifier.claims": ("soundness/test_challenges.py",),
-    "verifier.lookup": ("soundness/test_challenges.py",),
+    "verifier.claims": (
+        "vectors/test_proofs.py",
+        "soundness/test_challenges.py",
+    ),
+    "verifier.lookup": (
+        "vectors/test_proofs.py",
+        "soundness/test_challenges.py",
+    ),
     "verifier.merkle": ("soundness/test_tampering.py",),
-    "verifier.opening": ("soundness/test_tampering.py", "soundness/test_challenges.py"),
-    "verifier.products": ("soundness/test_challenges.py",),
-    "verifier.verify": ("soundness/test_errors.py", "soundness/test_challenges.py"),
+    "verifier.opening": ("vectors/test_proofs.py", "soundness/test_tampering.py", "soundness/test_challenges.py"),
+    "verifier.products": (
+        "vectors/test_proofs.py",
+        "soundness/test_challenges.py",
+    ),
+    "verifier.verify": (
+        "vectors/test_proofs.py",
+        "soundness/test_hostile_statements.py",
+        "soundness/test_errors.py",
+        "soundness/test_challenges.py",
+    ),
     "statement.circuit": ("statement/test_encoding.py", "statement/test_legality.py"),
     "statement.claims": ("statement/test_claims.py", "soundness/test_hostile_statements.py"),
     "statement.commitment": ("statement/test_statement.py",),

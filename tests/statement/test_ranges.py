@@ -14,7 +14,18 @@ from tests.statement.circuits import AFTER, DATA, QUOTIENT, REMAINDER, ROWS, STA
 from tests.statement.evaluate import evaluate
 from tests.statement.random_circuits import random_circuit, random_schedule, random_values
 from zkjax.fields.mersenne61 import P
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Lookup, Rows
+from zkjax.statement.circuit import (
+    Axes,
+    Circuit,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Filter,
+    Lookup,
+    Positions,
+    Rows,
+)
 from zkjax.statement.filters import earlier
 from zkjax.statement.ranges import UNBOUNDED, RangeError, check_ranges
 from zkjax.statement.tables import Table
@@ -108,6 +119,11 @@ def test_the_interval_of_each_rule():
     assert intervals[9] == (0, 510)
     assert intervals[10] == (-8 * 255 * 2, 7 * 255 * 2)
     assert intervals[11] == (-8 * 255 * 4, 7 * 255 * 4)
+
+
+def test_places_end_one_before_the_length():
+    c = circuit(Positions((3, 5), 1), Positions((3, 5), 0), Positions((1,), 0), lookups=((BIT, 3),))
+    assert check_ranges(c)[-3:] == [(0, 4), (0, 2), (0, 0)]
 
 
 def test_before_sums_one_step_less_than_there_are():

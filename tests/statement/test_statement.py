@@ -260,6 +260,13 @@ def test_a_proof_beyond_every_size_is_refused():
     with pytest.raises(ProofFormatError, match="too large"):
         Proof.from_bytes(Large())
 
+    class Largest(bytes):
+        def __len__(self):
+            return MAX_PROOF_BYTES
+
+    with pytest.raises(ProofFormatError, match="not a proof"):
+        Proof.from_bytes(Largest())
+
 
 # The code
 

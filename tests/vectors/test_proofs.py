@@ -45,6 +45,14 @@ def test_a_frozen_proof_is_accepted(folder):
     assert verify_folder(folder, quiet=True)["accepted"]
 
 
+def test_every_byte_is_counted_in_the_section_that_it_belongs_to(folder):
+    sections = verify_folder(folder, quiet=True)["proof_parts"]
+    assert list(sections) == ["advice", "lookups", "claims", "products", "opening", "columns"]
+    assert sum(sections.values()) == len(Proof.from_bytes(contents(folder)[1]).data)
+    assert sections["advice"] == 32 + 8
+    assert all(sections.values())
+
+
 def test_its_bytes_are_the_only_ones(folder):
     written, proof = contents(folder)
     assert Statement.from_bytes(written).to_bytes() == written
