@@ -180,3 +180,37 @@ def test_what_a_statement_does_not_say(network):
     plain_step, arrays = plain()
     with pytest.raises(OtherFormats, match="the statement has no state leaf"):
         zkjax.audit(plain_step, arrays, batch_of(ROWS), statement)
+
+
+@pytest.mark.parametrize(
+    "said", ["[-5, 3] times 2^-4", "[1, 0] times 2^-4", "[0, 999999999] times 2^-4", "[0, 16] times 2^-999"]
+)
+def test_formats_that_are_nonsense_are_refused(network, said):
+    train_step, state = network
+    statement = statement_of(train_step, state)
+    remarks = tuple(
+        f"data image: integers in {said}" if remark.startswith("data image") else remark
+        for remark in statement.circuit.remarks
+    )
+    with pytest.raises(zkjax.VerificationError):
+        zkjax.audit(
+            train_step, state, batch_of(ROWS), replace(statement, circuit=replace(statement.circuit, remarks=remarks))
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("params/Dense_0/kernel", "kernel"), ("limb[16:18]", "limb[16:999]"), ("limb[16:18]", "limb[16:0]")],
+)
+def test_names_that_are_nonsense_are_refused(network, old, new):
+    train_step, state = network
+    statement = statement_of(train_step, state)
+    nodes = tuple(
+        replace(node, name=node.name.replace(old, new)) if hasattr(node, "name") and node.name.endswith(old) else node
+        for node in statement.circuit.nodes
+    )
+    assert nodes != statement.circuit.nodes
+    with pytest.raises(zkjax.VerificationError):
+        zkjax.audit(
+            train_step, state, batch_of(ROWS), replace(statement, circuit=replace(statement.circuit, nodes=nodes))
+        )

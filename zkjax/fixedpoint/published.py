@@ -56,7 +56,7 @@ class PublishedFormats:
         counters = {said[1]: int(said[2]) for said in read}
         state: dict[str, int] = {}
         for name in tensors:
-            if said := _LIMB.fullmatch(name):
+            if (said := _LIMB.fullmatch(name)) and said[1] in tensors:
                 state[said[1]] = max(state.get(said[1], 0), int(said[2]) - 1)
         return cls(tensors, data, state, counters)
 
