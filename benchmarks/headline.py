@@ -199,7 +199,13 @@ def print_growth(results: list[dict[str, Any]]) -> None:
         for number, (before, value) in enumerate(pairwise(values), start=1):
             cells[number] += f"  x{value / before:.2f}" if before else ""
         table.add_row(name.replace("_", " "), *cells)
-    Console(soft_wrap=True, width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else UNWRAPPED)
+    console.print(table)
+    counts = [result.get("programs_of_the_prover", {}) for result in results]
+    for name in sorted({name for each in counts for name in each}):
+        numbers = [each.get(name, 0) for each in counts]
+        if len(set(numbers)) > 1:
+            console.print(f"programs {name}: {', '.join(map(str, numbers))}", highlight=False, markup=False)
 
 
 def main() -> None:

@@ -36,8 +36,11 @@ def test_a_block(benchmark, capsys):
     both = figures | {"one_core": figures, "times_faster_than_one_core": 1.0}
     both |= {"fresh": {"empty": headline.child("first proof", order())}}
     headline.print_rows("block", headline.rows_of(both))
-    headline.print_growth([figures, figures | {"lookups": 3 * figures["lookups"]}])
+    more = {"lookups": 3 * figures["lookups"], "programs_of_the_prover": {"jit(new)": 2}}
+    headline.print_growth([figures | {"programs_of_the_prover": {"jit(new)": 1}}, figures | more])
     printed = capsys.readouterr().out
+    assert "programs jit(new): 1, 2" in printed
+    assert sum(figures["programs_of_the_prover"].values()) == figures["programs"]["prover"]
     assert "on one core: lookups" in printed and "first proof, cache empty" in printed
     assert "x3.00" in printed
 

@@ -196,6 +196,5 @@ def test_all_phases_of_a_plan(benchmark, plan):
 
 def test_rates_are_positive(benchmark):
     speed = benchmark("rates").measure(1)
-    assert speed.base > speed.extension > 0
     assert min(astuple(speed)) > 0
     assert not jax.config.jax_enable_x64

@@ -74,11 +74,18 @@ def test_compile_time_counts_what_overlaps_once(monkeypatch):
 
 def test_compile_time_is_heard(monkeypatch):
     jax = pytest.importorskip("jax")
+
+    def line(x):
+        return x * 5 - 2
+
     with CompileClock() as clock:
         began = time.perf_counter()
-        jax.jit(lambda x: x * 5 - 2)(3.0)
+        jax.jit(line)(3.0)
         ended = time.perf_counter()
+        jax.jit(line)(4.0)
     assert 0.0 < clock.between(began, ended) <= ended - began
+    assert clock.programs_between(began, ended)["jit(line)"] == 1
+    assert clock.programs_between(ended, time.perf_counter()).total() == 0
 
 
 def test_stages_are_timed_and_long_ones_reported(tmp_path, monkeypatch):

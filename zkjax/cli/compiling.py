@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from types import TracebackType
 
 # Compiling, or reading a compiled program from the cache: once for each program.
@@ -18,7 +19,7 @@ class CompileClock:
 
     def __init__(self) -> None:
         self._spans: list[tuple[float, float]] = []
-        self._programs: list[float] = []
+        self._programs: list[tuple[float, str]] = []
 
     def between(self, begin: float, end: float) -> float:
         """Seconds between two times in which anything compiled; nested and parallel ones count once."""
@@ -30,17 +31,17 @@ class CompileClock:
                 reached = stop
         return total
 
-    def programs_between(self, begin: float, end: float) -> int:
-        """How many programs were compiled, or read from the cache, by the time at which that was done."""
-        return sum(begin <= at <= end for at in self._programs)
+    def programs_between(self, begin: float, end: float) -> Counter[str]:
+        """How many programs were compiled or read from the cache between two times, by the function's name."""
+        return Counter(name for at, name in self._programs if begin <= at <= end)
 
-    def listen(self, event: str, duration_secs: float, **_: str | int) -> None:
+    def listen(self, event: str, duration_secs: float, **metadata: str | int) -> None:
         """JAX calls this at the end of every event that it times."""
         if event in EVENTS:
             now = time.perf_counter()
             self._spans.append((now - duration_secs, now))
             if event == PROGRAM:
-                self._programs.append(now)
+                self._programs.append((now, str(metadata.get("fun_name", ""))))
 
     def __enter__(self) -> CompileClock:
         import jax.monitoring
