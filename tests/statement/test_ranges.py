@@ -134,8 +134,9 @@ def test_before_sums_one_step_less_than_there_are():
 
 
 def test_two_lookups_of_one_tensor_meet():
-    c = circuit(lookups=((SIGNED, 3), (BYTE, 3)))
-    assert check_ranges(c)[3] == (0, 7)
+    for tables in itertools.permutations((SIGNED, BYTE)):
+        c = circuit(lookups=tuple((table, 3) for table in tables))
+        assert check_ranges(c)[3] == (0, 7)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +191,18 @@ def test_a_limb_leafs_range_against_enumeration(table, constant, limbs):
     assert low <= min(0, min(values))
     assert max(0, max(values)) <= high
     assert high - low <= max(values) - min(values) + abs(constant)
+
+
+@pytest.mark.parametrize(("constant", "expected"), [(-300, (0, 557)), (300, (-300, 257))])
+def test_a_derived_interval_contains_zero(constant, expected):
+    """Slots outside the tensor are zero, and an interval without it could come back from far away."""
+    c = circuit(
+        Committed((2,), "advice", "limb", 0),
+        Constant((2,), constant),
+        Combine((2,), ((1, 3), (1, 5), (-2, 4))),
+        lookups=((BIT, 4), (BYTE, 6)),
+    )
+    assert check_ranges(c)[3] == expected
 
 
 def limb_leaf(terms, lookups=(), nodes=()):
