@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
@@ -17,8 +18,14 @@ from rich.table import Table as Printed
 from zkjax.fixedpoint.evaluate import real
 from zkjax.statement.formulas import parse, rounded
 
+WIDE = 1 << 15
 FUNCTIONS = [
-    ("exp(x)", 1 - (1 << 16), 0, 9, 16, jnp.exp),
+    ("exp(x)", 1 - 2 * WIDE, 0, 9, 16, jnp.exp),
+    ("1/(1 + exp(-x))", -WIDE, WIDE - 1, 10, 12, jax.nn.sigmoid),
+    ("tanh(x)", -WIDE, WIDE - 1, 10, 12, jnp.tanh),
+    ("x/(1 + exp(-x))", -WIDE, WIDE - 1, 10, 10, jax.nn.silu),
+    ("x*(1 + erf(x*11863283/16777216))/2", -WIDE, WIDE - 1, 10, 10, lambda x: jax.nn.gelu(x, approximate=False)),
+    ("log(1 + exp(x))", -WIDE, WIDE - 1, 10, 10, jax.nn.softplus),
 ]
 
 

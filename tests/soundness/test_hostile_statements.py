@@ -118,7 +118,7 @@ EXHAUSTING: dict[str, Callable[[], Circuit]] = {
         powers(1),
         tables=(
             BITS,
-            *(Table("function", 0, (1 << 14) - 1, 0, f"1/(x+{i})*exp(-x)+erf(x+{i})", 11, 8) for i in range(9, 21)),
+            *(Table("function", 0, (1 << 14) - 1, 0, f"1/(x+{i})*exp(-x)+erf(x+{i})", 11, 8) for i in range(9, 33)),
         ),
     ),
     "terms": lambda: circuit_with(*(Combine((), ((1, 3),) * 40) for _ in range(15_000))),

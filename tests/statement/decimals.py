@@ -33,8 +33,10 @@ def nearest(text: str, q: int, input_fraction: int, output_fraction: int) -> int
             "exp": Decimal.exp,
             "log": Decimal.ln,
             "sqrt": Decimal.sqrt,
+            "tanh": lambda u: 1 - 2 / ((2 * u).exp() + 1),
             "erf": erf,
             "positive": lambda u: Decimal(int(u > 0)),
         }
         value = eval(re.sub(r"(\d+)", r"D(\1)", text), names)
-        return int((value * 2**output_fraction + Decimal("0.5")).to_integral_value(rounding="ROUND_FLOOR"))
+        lifted = value * 2**output_fraction + Decimal("0.5") + Decimal(2) ** -64
+        return int(lifted.to_integral_value(rounding="ROUND_FLOOR"))

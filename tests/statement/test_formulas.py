@@ -19,6 +19,8 @@ CASES = [
     ("exp(x)", -65535, 0, 6, 16),
     ("1/(1 + exp(-x))", -32768, 32767, 11, 14),
     ("1 - 2/(exp(2*x) + 1)", -32768, 32767, 10, 15),
+    ("tanh(x)", -32768, 32767, 10, 15),
+    ("x*(1 + tanh(4*x*(x*x + 1)/5))/2", -32768, 32767, 10, 9),
     ("log(1 + exp(x))", -32768, 32767, 10, 12),
     ("log(x + 3)", -700, 65000, 8, 20),
     ("sqrt(x)", 0, 65535, 8, 12),
@@ -45,11 +47,18 @@ def test_halves_go_up():
     assert rounded("x/2", -3, 3, 0, 0).tolist() == [-1, -1, 0, 0, 1, 1, 2]
 
 
+def test_what_nobody_can_tell_from_a_half_goes_up():
+    """Below a half by 2^-64 at most, which for large x no precision could tell."""
+    assert rounded("x*(1 + tanh(1000*x))/2", 0, 6, 1, 0).tolist() == [0, 1, 1, 2, 2, 3, 3]
+    assert rounded("x - 1/18446744073709551616", 1, 1, 1, 0).tolist() == [1]
+    assert rounded("x - 1/18446744073709551615", 1, 1, 1, 0).tolist() == [0]
+
+
 def test_more_precision_is_taken_where_a_rounding_asks_for_it(monkeypatch):
-    """x + exp(-100 - x) is above a half by less than the first precision can tell."""
-    text = "x + exp(-100 - x*x)"
-    assert rounded(text, -1, 1, 1, 0).tolist() == [0, 0, 1]
-    monkeypatch.setattr(formulas, "PRECISIONS", (96,))
+    """Below the point where rounding changes by less than the first precision can tell."""
+    text = "x - 1/18446744073709551616 - exp(-100 - x*x)"
+    assert rounded(text, -1, 1, 1, 0).tolist() == [-1, 0, 0]
+    monkeypatch.setattr(formulas, "PRECISIONS", (128,))
     formulas.rounded.cache_clear()
     with pytest.raises(FormulaError, match="do not decide"):
         rounded(text, -1, 1, 1, 0)
@@ -59,7 +68,16 @@ def test_more_precision_is_taken_where_a_rounding_asks_for_it(monkeypatch):
 def test_the_error_bound_is_a_bound():
     """Values of a low precision, against those of a high one."""
     integers = np.arange(-2000, 2001).astype(object)
-    for text in ("exp(x)", "1/(1 + exp(-x))", "log(1 + exp(x))", "erf(x)", "x*erf(x/3)", "sqrt(1 + x*x)", "exp(x*x/9)"):
+    for text in (
+        "exp(x)",
+        "1/(1 + exp(-x))",
+        "log(1 + exp(x))",
+        "erf(x)",
+        "tanh(x*x*x)",
+        "x*erf(x/3)",
+        "sqrt(1 + x*x)",
+        "exp(x*x/9)",
+    ):
         low, error = formulas._Evaluation(integers << (96 - 8), 96).value(parse(text))
         high, _ = formulas._Evaluation(integers << (384 - 8), 384).value(parse(text))
         difference = abs((low << (384 - 96)) - high)

@@ -109,7 +109,7 @@ def test_the_gate_is_the_derivative_of_the_output(table):
         Table("function", -1, 3, 0, "x", -1, 0),
         Table("function", -1, 3, 0, "x", 0, 33),
         Table("function", 0, 1 << MAX_TABLE_BITS, 0, "x"),
-        Table("function", -(1 << 17), (1 << 17) - 1, 0, "exp(x) + exp(x/2) + exp(x/3)", 16, 0),
+        Table("function", -(1 << 17), (1 << 17) - 1, 0, "exp(x) + exp(x/2) + exp(x/3) + exp(x/4)", 16, 0),
         Table("range", 0, 3, 0, "x"),
         Table("range", 0, 3, 0, "", 1),
         Table("relu", -4, 3, 3, "", 0, 1),

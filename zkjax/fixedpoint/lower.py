@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
 
+import numpy as np
+
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.functions import divide, look_up, maximum, one_hot
 from zkjax.errors import UserError
@@ -18,7 +20,7 @@ from zkjax.fixedpoint import filters
 from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged, origin
 from zkjax.fixedpoint.bounds import check_coefficient
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, is_short, ratio, short, written
-from zkjax.fixedpoint.evaluate import Calibration
+from zkjax.fixedpoint.evaluate import Calibration, real
 from zkjax.fixedpoint.formats import (
     DIVISOR_BITS,
     EXPONENTIAL_FRACTION,
@@ -52,12 +54,14 @@ from zkjax.fixedpoint.step import (
     Uniform,
 )
 from zkjax.statement.filters import matrix
+from zkjax.statement.formulas import MAX_FRACTION, parse
 from zkjax.statement.tables import Table
 
 WIDE = 1 << 60
 CONSTANT_FRACTION = 20
 PREPARED_BITS = 15
 LEAST_MULTIPLIER_BITS = 6
+FUNCTION_SAMPLES = 4097
 LETTERS = "abcdefghijklmnopqrsuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -251,18 +255,43 @@ class Lowering:
     def _function(self, index: int, node: Function) -> Placed:
         """By a table over all that the argument can be."""
         value = self.value(node.node)
-        name = self._unique(f"{self._layer(index)}/{node.formula.partition('(')[0]}")
+        kind = "exp" if node.formula == "exp(x)" else "function"
+        name = self._unique(f"{self._layer(index)}/{kind}")
         self.lookup_lines[name] = self.step.lines[index]
         if is_spread(self.step.nodes, node.node):
-            lo, hi = 1 - value.bound, 0
+            lo, hi, fraction = 1 - value.bound, 0, EXPONENTIAL_FRACTION
         else:
-            raise UserError(f"no format for the argument of {node.formula}")
-        table = Table("function", lo, hi, 0, node.formula, value.fraction, EXPONENTIAL_FRACTION)
+            committed = value.bound == self.precision.wide
+            lo, hi = -value.bound, value.bound - committed
+            fraction = self._output_fraction(index, node.formula, value.fraction)
+        table = Table("function", lo, hi, 0, node.formula, value.fraction, fraction)
+        if not table.is_legal():
+            unit = 2.0**-value.fraction
+            raise UserError(
+                f"{node.formula} has no value, or too large a one, for some x between {lo * unit:g} and {hi * unit:g}, "
+                f"the range of its argument\n    at {self.step.lines[index]}\n"
+                "    of exponentials, subtract the largest first, as softmax does; scale the data to about one"
+            )
+        self._unchecked.pop(value.node, None)
         made = look_up(self.builder, value.node, table, name)
         low, high = table.coordinate_ranges()[1]
         bound = max(abs(low + table.offset), abs(high + table.offset))
         self._report(name, index, table.output_fraction, low + table.offset, high + table.offset)
         return Placed(made, table.output_fraction, bound)
+
+    def _output_fraction(self, index: int, formula: str, fraction: int) -> int:
+        """Fraction bits of a function whose argument has `fraction`: as many as its values leave room for.
+
+        It is the values at arguments of `bits` magnitude bits that count, so that layers share tables.
+        """
+        x = np.linspace(-self.precision.limit, self.precision.limit, FUNCTION_SAMPLES) * 2.0**-fraction
+        with np.errstate(all="ignore"):
+            largest = float(np.abs(real(parse(formula), x)).max())
+        if not np.isfinite(largest):
+            raise UserError(f"{formula} is not finite on the range of its argument\n    at {self.step.lines[index]}")
+        if largest == 0:
+            return self.precision.bits
+        return min(max(self.precision.bits - exponent(largest), 0), MAX_FRACTION)
 
     def _maximum(self, index: int, inner: int) -> Placed:
         value = self.value(inner)
@@ -311,6 +340,7 @@ class Lowering:
         """The node with few magnitude bits: as it is where it is small, else rescaled."""
         exact = self.exact(index)
         tabled = index in self.roles.gating or index in self.roles.gradients
+        checked = tabled or index in self.roles.arguments
         name = self._name(index)
         if self.fold is not None and self.fold.node == index:
             return self._folded(index, exact, name)
@@ -323,7 +353,7 @@ class Lowering:
             return self._rescaled(index, exact, wanted, name)
         if exact.bound <= (self.precision.limit if tabled else 2 * self.precision.wide):
             return exact
-        return self._rescaled(index, exact, wanted, name, checked=tabled)
+        return self._rescaled(index, exact, wanted, name, checked=checked)
 
     def _folded(self, index: int, exact: Placed, name: str) -> Placed:
         """The loss gradient times the fold's multiplier."""
@@ -344,6 +374,9 @@ class Lowering:
         largest = self._magnitude(index)
         if index in self.roles.logits:
             return precision.bits + ROOM_BITS - max(LEAST_LOGIT_BITS, exponent(largest) + LOGIT_ROOM)
+        arguments = [other for other in self.roles.arguments if not is_spread(self.step.nodes, other)]
+        if index in arguments:  # one format for all, so that layers share tables
+            largest = max(self._magnitude(other) for other in arguments)
         if index in self.roles.gradients or index in self.roles.losses:
             reserve = precision.gradient_headroom + precision.gradient_cut
         else:

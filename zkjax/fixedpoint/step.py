@@ -409,8 +409,11 @@ class StepGraph:
         return self.scaled(1 / factor, self.add(Reciprocal(self.shape(inner), inner)))
 
     def maximum(self, node: int) -> int:
-        """The largest entries along the last axis."""
-        return self.add(Maximum(self.shape(node)[:-1], node))
+        """The largest entries along the last axis; positive factors go outside."""
+        factor, inner = self.factored(node)
+        if factor < 0:
+            factor, inner = Fraction(1), node
+        return self.scaled(factor, self.add(Maximum(self.shape(inner)[:-1], inner)))
 
     def one_hot(self, node: int, classes: int) -> int:
         return self.add(OneHot((*self.shape(node), classes), node))

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from zkjax.errors import UserError
+from zkjax.fixedpoint.fuse import fused
 from zkjax.fixedpoint.step import (
     Change,
     DataLeaf,
@@ -112,7 +113,7 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
     rates = dict(zip([leaf.name for leaf in weights], _rates(program), strict=True))
     changes = {name: replace(change, rate=rates[name]) for name, change in changes.items()}
     numbers = [(variable, inverse, line) for (variable, inverse), line in reader.values.numbers.items()]
-    step = _step(graph, inputs, changes, kept, rows, tuple(reader.values.notes))
+    step = fused(_step(graph, inputs, changes, kept, rows, tuple(reader.values.notes)))
     prepared = {
         name: reader.preparation.prepared(program, variable)
         for name, variable in reader.prepared.items()

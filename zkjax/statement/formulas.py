@@ -2,12 +2,13 @@
 
 A formula is text: sums, differences, products, quotients, whole numbers, the variable `x`, and
 
-    exp(u)   log(u)   erf(u)   sqrt(u)   positive(u), which is 1 where u > 0, else 0.
+    exp(u)   log(u)   tanh(u)   erf(u)   sqrt(u)   positive(u), which is 1 where u > 0, else 0.
 
-`rounded` gives round(2**output * F(q * 2**-input)) for every integer q of an interval, halves towards plus
-infinity: a property of the formula alone, whatever computes it. No floating point is involved: values are Python
-integers, F times 2**precision, with a bound on the error that grows from operation to operation. Where the error
-bound does not decide a rounding or a sign, all is computed again with more precision.
+`rounded` gives floor(2**output * F(q * 2**-input) + 1/2 + 2**-64) for every integer q of an interval: the nearest
+integer, where halves, and what no one can tell from a half, go upwards. It is a property of the formula alone,
+whatever computes it. No floating point is involved: values are Python integers, F times 2**precision, with a bound
+on the error that grows from operation to operation. Where the error bound does not decide a rounding or a sign, all
+is computed again with more precision.
 
 Source of the reductions: Muller, Elementary Functions, 3rd edition, chapters 4 and 6.
 """
@@ -25,9 +26,10 @@ MAX_DEPTH = 64
 MAX_VALUE_BITS = 40
 MAX_EXPONENT = 1 << 9
 MAX_FRACTION = 32
-PRECISIONS = (96, 192)
+PRECISIONS = (128, 256)
+TIE_BITS = 64
 CHUNK = 1 << 13
-FUNCTIONS = ("exp", "log", "erf", "sqrt", "positive")
+FUNCTIONS = ("exp", "log", "tanh", "erf", "sqrt", "positive")
 
 _bit_length = np.frompyfunc(int.bit_length, 1, 1)
 _isqrt = np.frompyfunc(isqrt, 1, 1)
@@ -136,7 +138,7 @@ class _Parser:
 
 @lru_cache(maxsize=64)
 def rounded(text: str, lo: int, hi: int, input_fraction: int, output_fraction: int) -> np.ndarray:
-    """int64 [hi - lo + 1], read-only: round(2**output_fraction * F(q * 2**-input_fraction)) for lo <= q <= hi.
+    """int64 [hi - lo + 1], read-only: 2**output_fraction * F(q * 2**-input_fraction), rounded, for lo <= q <= hi.
 
     Raises FormulaError where F has no value, or one of more than MAX_VALUE_BITS bits.
     """
@@ -167,7 +169,7 @@ def _chunk(formula: Formula, integers: np.ndarray, input_fraction: int, output_f
 
 
 def _rounded(values: np.ndarray, error: int, shift: int) -> np.ndarray:
-    lifted = values + (1 << (shift - 1))
+    lifted = values + (1 << (shift - 1)) + (1 << (shift - TIE_BITS))
     result = lifted >> shift
     if error:
         rest = lifted - (result << shift)
@@ -217,6 +219,10 @@ class _Evaluation:
                 return self._exp(a, error)
             case "log":
                 return self._log(a, error)
+            case "tanh":
+                e, error = self._exp(-2 * abs(a), 2 * error)
+                signed = np.where(a < 0, e - self.one, self.one - e)
+                return self._quotient((signed, error), (self.one + e, error))
             case "sqrt":
                 return self._sqrt(a, error)
             case "erf":

@@ -13,7 +13,7 @@ import numpy as np
 from zkjax.statement.formulas import FormulaError, rounded, weight
 
 MAX_TABLE_BITS = 18
-MAX_TABLE_WORK = 1 << 23
+MAX_TABLE_WORK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Table:
       gate = [0 < q <= limit].
     - `gated`: rows (q + i*gate, gate * clip(q, -limit, limit)) for lo <= q <= hi, gate in {0, 1}.
     - `function`: rows (q + i*(f(q) - f(0)), 0) for lo <= q <= hi with f(q) the nearest integer to
-      2**output_fraction * F(q * 2**-input_fraction), halves upwards, F by `formula`; `limit` is 0. The difference
-      gives the table its zero row; whoever looks f up adds `f(0)`, which is `offset`.
+      2**output_fraction * F(q * 2**-input_fraction), as `formulas.rounded` says, F by `formula`; `limit` is 0. The
+      difference gives the table its zero row; whoever looks f up adds `f(0)`, which is `offset`.
 
     `formula` is empty and the fractions are 0 for all other kinds.
     """

@@ -15,10 +15,10 @@ def of_the_model(values: Values, node: int, what: str) -> int:
     return node
 
 
-def _function(name: str) -> Rule:
+def _function(formula: str) -> Rule:
     def rule(values: Values, equation: Equation, inputs: list[Value]) -> Value:
         node = of_the_model(values, values.real(inputs[0]), f"the operation {equation.name!r}")
-        return Real(values.graph.function(f"{name}(x)", node))
+        return Real(values.graph.function(formula, node))
 
     return rule
 
@@ -43,7 +43,15 @@ def _is_finite(values: Values, equation: Equation, inputs: list[Value]) -> Value
 
 
 RULES: dict[str, Rule] = {
-    "exp": _function("exp"),
+    "exp": _function("exp(x)"),
+    "exp2": _function("exp(x*log(2))"),
+    "expm1": _function("exp(x) - 1"),
+    "log": _function("log(x)"),
+    "log1p": _function("log(1 + x)"),
+    "logistic": _function("1/(1 + exp(-x))"),
+    "tanh": _function("tanh(x)"),
+    "erf": _function("erf(x)"),
+    "erfc": _function("1 - erf(x)"),
     "reduce_max": _reduce_max,
     "is_finite": _is_finite,
 }

@@ -64,8 +64,13 @@ def _equality(equal: int) -> Rule:
             hot = compared(values, label, places[0], equation.outputs[0].shape)
             one = graph.uniform(graph.shape(hot.node), 1)
             return hot if equal else Real(graph.linear([(1, one), (-1, hot.node)]))
+        if any(isinstance(value, Infinite) for value in inputs):  # what is computed here is a number
+            return Real(graph.uniform(equation.outputs[0].shape, 1 - equal))
         left, right = _stretched(values, equation, inputs)
         difference = graph.linear([(1, left), (-1, right)])
+        number = graph.uniform_value(difference)
+        if number is not None:
+            return Real(graph.uniform(equation.outputs[0].shape, 1 - equal if number else equal))
         terms = graph.flat_terms(difference)
         for node, factor in terms.items():
             inner = graph.nodes[node]

@@ -1,0 +1,32 @@
+"""Huber's loss: `optax.huber_loss`, which needs nothing but gates."""
+
+from __future__ import annotations
+
+import jax
+import optax
+import pytest
+
+from tests.steps.digits import Network, accuracy_of, assert_exact, assert_proved, assert_trains, digits, train_state
+
+
+def train_step(state, batch):
+    def loss_of(params):
+        logits = state.apply_fn({"params": params}, batch["image"])
+        return optax.huber_loss(logits, jax.nn.one_hot(batch["label"], 10), delta=0.25).sum(axis=-1).mean()
+
+    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+
+
+def test_exact():
+    program = assert_exact(train_step, train_state(Network()), digits()[0])
+    assert not any(table.kind == "function" for table in program.circuit.tables)
+
+
+@pytest.mark.slow
+def test_proved():
+    assert_proved(train_step, train_state(Network()), digits()[0])
+
+
+@pytest.mark.slow
+def test_five_epochs():
+    assert_trains(train_step, train_state(Network()), digits()[0], accuracy_of)

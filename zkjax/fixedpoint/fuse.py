@@ -1,0 +1,265 @@
+"""Functions of one value, however they are spelled, become one table each.
+
+An activation and its derivative reach the compiler as a dozen operations each. Here every value is followed as
+
+    product of other values  *  F(base),
+
+F a formula of one variable, through sums, products, rectifiers, gates and functions. Where such a value is read by
+anything else, F(base) becomes one `Function`, and what it was made of is dropped: `x * logistic(x)` is one table, and
+all terms of its derivative, each times the incoming gradient, are the gradient times one more table. Values without a
+function of their own (sums, rectifiers, products) stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import reduce
+
+from zkjax.fixedpoint.step import (
+    Axes,
+    DataLeaf,
+    Function,
+    Gated,
+    Linear,
+    Maximum,
+    OneHot,
+    Product,
+    Reciprocal,
+    Relu,
+    StateLeaf,
+    Step,
+    StepGraph,
+    Uniform,
+    operands,
+    pruned,
+    renumbered,
+)
+from zkjax.statement.formulas import FormulaError, parse
+
+MAX_TEXT = 2000
+
+
+@dataclass(frozen=True)
+class Form:
+    """`scale` times the product of `others` times the formula `text` of `base` (without one, 1).
+
+    `others` and `base` are nodes of the new graph; `deep` says that the formula has a function in it.
+    """
+
+    others: tuple[int, ...]
+    base: int | None
+    text: str
+    deep: bool = False
+    scale: Fraction = Fraction(1)
+
+
+def fused(step: Step) -> Step:
+    """The same step, with one Function for every function of one value."""
+    if not any(isinstance(node, Function) for node in step.nodes):
+        return step
+    fusion = _Fusion(step)
+    state = {name: fusion.node(index) for name, index in step.state.items()}
+    graph = fusion.graph
+    moved = {name: graph.factored(fusion.node(change.node)) for name, change in step.changes.items()}
+    order, number = pruned(graph, [*state.values(), *(node for _, node in moved.values())])
+    data = {node.name: place for place, index in enumerate(order) if isinstance(node := graph.nodes[index], DataLeaf)}
+    return replace(
+        step,
+        nodes=tuple(renumbered(graph.nodes[index], number) for index in order),
+        lines=tuple(graph.lines[index] for index in order),
+        state={name: number[index] for name, index in state.items()},
+        data=data,
+        changes={
+            name: replace(change, factor=change.factor * moved[name][0], node=number[moved[name][1]])
+            for name, change in step.changes.items()
+        },
+    )
+
+
+class _Fusion:
+    """New nodes for old ones, made when they are read."""
+
+    def __init__(self, step: Step):
+        self.step, self.graph = step, StepGraph()
+        self.made: dict[int, int] = {}
+        self.forms: dict[int, Form] = {}
+        for index in range(len(step.nodes)):  # operands first, so that recursion stays shallow
+            self.form(index)
+
+    def node(self, index: int) -> int:
+        """The new node of an old one."""
+        if index not in self.made:
+            form = self.form(index)
+            self.graph.current_line = self.step.lines[index]
+            self.made[index] = self._product(form, index) if form.deep else self._plain(index)
+        return self.made[index]
+
+    def _product(self, form: Form, index: int) -> int:
+        shape = self.step.nodes[index].shape
+        assert form.base is not None
+        result = self.graph.add(Function(shape, form.base, form.text))
+        for other in form.others:
+            result = self.graph.multiplied(other, result)
+        return self.graph.scaled(form.scale, result)
+
+    def _plain(self, index: int) -> int:
+        """The old node on new operands."""
+        graph, found = self.graph, self.step.nodes[index]
+        match found:
+            case StateLeaf() | DataLeaf() | Uniform():
+                return graph.add(found)
+            case Linear(terms=terms):
+                return graph.linear([(c, self.node(term)) for c, term in terms])
+            case Axes(node=node, source=source, shape=shape):
+                return graph.axes(self.node(node), source, shape)
+            case Product():
+                labels = (found.left_labels, found.right_labels, found.out_labels)
+                return graph.product(self.node(found.left), self.node(found.right), labels)
+            case Relu(node=node):
+                return graph.relu(self.node(node))
+            case Gated(gate=gate, node=node):
+                return graph.gated(self.node(gate), self.node(node))
+            case Function(node=node, formula=formula):
+                return graph.function(formula, self.node(node))
+            case Reciprocal(node=node):
+                return graph.reciprocal(self.node(node))
+            case Maximum(node=node):
+                return graph.maximum(self.node(node))
+            case OneHot(node=node, shape=shape):
+                return graph.one_hot(self.node(node), shape[-1])
+            case _:
+                return graph.add(renumbered(found, {operand: self.node(operand) for operand in operands(found)}))
+
+    def form(self, index: int) -> Form:
+        if index not in self.forms:
+            found = self._form(index)
+            self.forms[index] = found if found is not None and _is_short(found) else self._opaque(index)
+        return self.forms[index]
+
+    def _opaque(self, index: int) -> Form:
+        """The value as it is, with what it reads made first."""
+        if index not in self.made:
+            self.graph.current_line = self.step.lines[index]
+            self.made[index] = self._plain(index)
+        scale, node = self.graph.factored(self.made[index])
+        return Form((node,), None, "1", scale=scale)
+
+    def _form(self, index: int) -> Form | None:
+        found = self.step.nodes[index]
+        match found:
+            case Linear(terms=terms):
+                return self._sum(terms)
+            case Product() if found.left_labels == found.right_labels == found.out_labels:
+                return self._times(self.form(found.left), self.form(found.right))
+            case Relu(node=node):
+                inner = _univariate(self.form(node))
+                return inner and replace(inner, text=f"({inner.text})*positive({inner.text})")
+            case Gated(gate=gate, node=node):
+                sign = _univariate(self.form(gate))
+                open_where = sign and replace(sign, text=f"positive({sign.text})", deep=False)
+                return open_where and self._times(self.form(node), open_where)
+            case Function(node=node, formula=formula):
+                inner = _univariate(self.form(node))
+                if inner is None:
+                    return Form((), self.node(node), formula, True)
+                return Form((), inner.base, composed(formula, inner.text), True)
+            case Reciprocal(node=node):
+                inner = self.form(node)
+                if not inner.deep or inner.others:
+                    return None
+                return replace(inner, text=f"1/({inner.text})", scale=1 / inner.scale)
+        return None
+
+    def _times(self, left: Form, right: Form) -> Form | None:
+        if left.base is not None and right.base is not None and left.base != right.base:
+            return None
+        base = left.base if left.base is not None else right.base
+        text = _joined(left.text, right.text)
+        others = list(left.others + right.others)
+        while base in others:
+            others.remove(base)
+            text = _joined(text, "x")
+        return Form(tuple(sorted(others)), base, text, left.deep or right.deep, left.scale * right.scale)
+
+    def _sum(self, terms: tuple[tuple[Fraction, int], ...]) -> Form | None:
+        """One form, if all terms are functions of one value times the same others."""
+        parts, constant = [], Fraction(0)
+        for coefficient, term in terms:
+            node = self.step.nodes[term]
+            if isinstance(node, Uniform):
+                constant += coefficient * node.value
+            else:
+                parts.append((coefficient, self.form(term)))
+        bases = {form.base for _, form in parts} - {None}
+        if len(bases) > 1 or not parts:
+            return None
+        if bases:
+            (base,) = bases
+            parts = [(c, self._absorbed(form, base)) for c, form in parts]
+        elif constant or len({form.others for _, form in parts}) > 1:
+            candidates = [(c, _univariate(form)) for c, form in parts]
+            if any(form is None for _, form in candidates):
+                return None
+            parts = candidates  # type: ignore[assignment]
+            base = parts[0][1].base
+            if any(form.base != base for _, form in parts):
+                return None
+        else:
+            base = None
+        others = parts[0][1].others
+        if any(form.others != others for _, form in parts) or (constant and others):
+            return None
+        outer = parts[0][0] * parts[0][1].scale
+        text = " + ".join(_joined(_number(c * form.scale / outer), form.text) for c, form in parts)
+        if constant:
+            text = f"{text} + {_number(constant / outer)}"
+        return Form(others, base, text, any(form.deep for _, form in parts), outer)
+
+    def _absorbed(self, form: Form, base: int | None) -> Form:
+        """`form` as one with the base `base`, where it is one of the others."""
+        others, text = list(form.others), form.text
+        while base in others:
+            others.remove(base)
+            text = _joined(text, "x")
+        return replace(form, others=tuple(others), base=base, text=text)
+
+
+def _univariate(form: Form) -> Form | None:
+    """The form as a function of one value, if it is one."""
+    if form.base is None and len(set(form.others)) == 1:
+        text = reduce(_joined, ["x"] * len(form.others), form.text)
+        form = Form((), form.others[0], text, form.deep, form.scale)
+    if form.base is None or form.others:
+        return None
+    return replace(form, text=_joined(_number(form.scale), form.text), scale=Fraction(1))
+
+
+def composed(outer: str, inner: str) -> str:
+    """outer(inner(x))."""
+    return re.sub(r"\bx\b", inner if inner == "x" else f"({inner})", outer)
+
+
+def _joined(left: str, right: str) -> str:
+    """The product of two formulas, ones left out."""
+    if "1" in (left, right):
+        return right if left == "1" else left
+    return "*".join(text if text == "x" or _is_number(text) else f"({text})" for text in (left, right))
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"\d+|\(-?\d+(/\d+)?\)", text))
+
+
+def _number(value: Fraction) -> str:
+    text = f"{abs(value.numerator)}" + (f"/{value.denominator}" if value.denominator != 1 else "")
+    return f"(-{text})" if value < 0 else f"({text})" if "/" in text else text
+
+
+def _is_short(form: Form) -> bool:
+    try:
+        parse(form.text)
+    except FormulaError:
+        return False
+    return len(form.text) <= MAX_TEXT
