@@ -17,7 +17,7 @@ import numpy as np
 from zkjax.fields.vectors import Ext
 
 ALIGNMENT = 64
-MOST_IDLE = 4
+MOST_IDLE = 8
 
 
 def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
