@@ -26,7 +26,7 @@ from zkjax.statement.circuit import (
     Positions,
     Rows,
 )
-from zkjax.statement.filters import earlier
+from zkjax.statement.filters import earlier, matrix
 from zkjax.statement.ranges import UNBOUNDED, RangeError, check_ranges
 from zkjax.statement.tables import Table
 
@@ -124,6 +124,15 @@ def test_the_interval_of_each_rule():
 def test_places_end_one_before_the_length():
     c = circuit(Positions((3, 5), 1), Positions((3, 5), 0), Positions((1,), 0), lookups=((BIT, 3),))
     assert check_ranges(c)[-3:] == [(0, 4), (0, 2), (0, 0)]
+
+
+def test_a_filter_pulls_apart_positive_and_negative_coefficients():
+    rows = matrix([[2, -3, 0], [0, 0, 0], [0, 5, 5]])
+    nodes = Committed((3, 2), "advice", "b", 0), Filter((3, 2), 4, rows)
+    c = circuit(*nodes, lookups=((SIGNED, 3), (SIGNED, 4)), steps=3)
+    low, high = check_ranges(c)[4]
+    assert low < 0 < high
+    assert check_ranges(c)[5] == (min(2 * low - 3 * high, 10 * low), max(2 * high - 3 * low, 10 * high))
 
 
 def test_before_sums_one_step_less_than_there_are():

@@ -86,6 +86,6 @@ def test_proof(name):
 
 @pytest.mark.slow
 def test_five_epochs():
-    schedule = optax.warmup_cosine_decay_schedule(0.0, 0.2, 50, 480)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, 0.03, 50, 480)
     training = OptaxTraining(optax.sgd(schedule, momentum=0.9), steps=16)
     training.is_as_accurate_as_float32(blocks=30)

@@ -75,6 +75,6 @@ def test_proof():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", ["l2", "in the loss"])
 def test_five_epochs(name):
     made(name, steps=16).is_as_accurate_as_float32(blocks=30)
