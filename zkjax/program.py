@@ -83,7 +83,7 @@ def compile(
     if not batches:
         raise UserError("calibration holds no batch")
     leaves = [_data(reading, each, "calibration batch", same_rows=True) for each in batches]
-    initial = _leaves(reading.state, state, "state")
+    initial = reading.parted(_leaves(reading.state, state, "state"))
     step = reading.step
     for name in step.state:
         check_finite(f"state leaf {name!r}", np.asarray(initial[name], np.float64))
@@ -189,7 +189,7 @@ class Program:
 
         Raises UserError naming leaf, index, value and range where one is NaN, infinite or too large.
         """
-        leaves = _leaves(self.reading.state, state, "state")
+        leaves = self.reading.parted(_leaves(self.reading.state, state, "state"))
         return {name: quantized_state(name, form, leaves[name]) for name, form in self.plan.weights.items()}
 
     def quantize_dataset(self, dataset: Any) -> dict[str, np.ndarray]:
@@ -211,12 +211,16 @@ class Program:
         state before, with counters advanced by `steps`.
         """
         leaves, structure = jax.tree_util.tree_flatten(template)
+        weights = self.reading.joined(
+            {
+                name: np.asarray(integers[name], np.float64) * 2.0**-form.state_fraction
+                for name, form in self.plan.weights.items()
+            }
+        )
         for leaf in self.reading.state.leaves:
             value = leaves[leaf.index]
-            if leaf.name in self.plan.weights:
-                unit = 2.0 ** -self.plan.weights[leaf.name].state_fraction
-                floats = np.asarray(integers[leaf.name], np.float64) * unit
-                leaves[leaf.index] = _like(value, floats.reshape(leaf.shape))
+            if leaf.name in weights:
+                leaves[leaf.index] = _like(value, weights[leaf.name].reshape(leaf.shape))
             elif increment := self.reading.counters[leaf.name]:
                 advanced = np.asarray(value) + increment * self.steps
                 leaves[leaf.index] = _like(value, advanced)
@@ -263,7 +267,7 @@ def _check_translation(reading: Reading, state: Any, batch: Any, ours: Mapping[s
     """
     inputs = [*jax.tree_util.tree_leaves(state), *jax.tree_util.tree_leaves(batch)]
     theirs = jax.jit(lambda *leaves: run(reading.program, leaves))(*inputs)
-    before = _leaves(reading.state, state, "state")
+    before, ours = _leaves(reading.state, state, "state"), reading.joined(ours)
     names = [leaf.name for leaf in reading.state.leaves if leaf.is_float]
     for name, expected in zip(names, theirs, strict=True):
         if not np.isfinite(expected).all():

@@ -14,6 +14,8 @@ from flax import nnx
 
 from tests.frontend.steps import CLASSES, HIDDEN, INPUTS, Network, batch_of, train_state
 
+LAYERS = 3
+
 
 def squared(logits, label):
     return jnp.mean((logits - label) ** 2)
@@ -27,12 +29,25 @@ def arrays(seed: int = 0) -> dict[str, Any]:
 
     return {
         "first": {"w": normal(INPUTS, HIDDEN), "b": normal(HIDDEN)},
+        "layers": {"w": normal(LAYERS, HIDDEN, HIDDEN), "b": normal(LAYERS, HIDDEN)},
         "last": {"w": normal(HIDDEN, CLASSES), "b": normal(CLASSES)},
     }
 
 
 def dense(layer, x):
     return x @ layer["w"] + layer["b"]
+
+
+def scanned(weights, image, layer=lambda x, layer: (jax.nn.relu(dense(layer, x)), None)):
+    hidden, _ = jax.lax.scan(layer, jax.nn.relu(dense(weights["first"], image)), weights["layers"])
+    return dense(weights["last"], hidden)
+
+
+def indexed(weights, image):
+    hidden = jax.nn.relu(dense(weights["first"], image))
+    for place in range(LAYERS):
+        hidden = jax.nn.relu(dense(jax.tree.map(lambda leaf, i=place: leaf[i], weights["layers"]), hidden))
+    return dense(weights["last"], hidden)
 
 
 def without_layers(weights, image):
@@ -98,7 +113,9 @@ def dictionary():
     def train_step(weights, batch):
         return descended(lambda w: squared(without_layers(w, batch["image"]), batch["label"]), weights)
 
-    return train_step, arrays()
+    weights = arrays()
+    del weights["layers"]
+    return train_step, weights
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["weight", "bias"], meta_fields=["activation"])
@@ -173,6 +190,61 @@ def remat_with_policy():
     return remat(policy=jax.checkpoint_policies.dots_saveable)
 
 
+def scan(forward=scanned):
+    def train_step(weights, batch):
+        return descended(lambda w: squared(forward(w, batch["image"]), batch["label"]), weights)
+
+    return train_step, arrays()
+
+
+def scan_of_remat():
+    return scan(partial(scanned, layer=jax.checkpoint(lambda x, layer: (jax.nn.relu(dense(layer, x)), None))))
+
+
+def scan_unrolled():
+    def forward(weights, image):
+        hidden, _ = jax.lax.scan(
+            lambda x, layer: (x + jax.nn.relu(dense(layer, x)), None),
+            dense(weights["first"], image),
+            weights["layers"],
+            unroll=2,
+        )
+        return dense(weights["last"], hidden)
+
+    return scan(forward)
+
+
+def scan_with_optax():
+    optimiser = optax.chain(optax.clip(0.5), optax.sgd(0.25))
+
+    def train_step(state, batch):
+        def loss_of(weights):
+            return squared(scanned(weights, batch["image"]), batch["label"])
+
+        gradients = jax.grad(loss_of)(state["params"])
+        updates, opt_state = optimiser.update(gradients, state["opt"])
+        return {"params": optax.apply_updates(state["params"], updates), "opt": opt_state}
+
+    weights = arrays()
+    return train_step, {"params": weights, "opt": optimiser.init(weights)}
+
+
+def stacked_by_index():
+    return scan(indexed)
+
+
+def fori_loop():
+    """A loop of static length whose index is not used: every layer is the same."""
+
+    def forward(weights, image):
+        hidden = jax.nn.relu(dense(weights["first"], image))
+        shared = jax.tree.map(lambda leaf: leaf[0], weights["layers"])
+        hidden = jax.lax.fori_loop(0, 2, lambda _, x: jax.nn.relu(dense(shared, x)), hidden)
+        return dense(weights["last"], hidden)
+
+    return scan(forward)
+
+
 def counters():
     """A weakly typed counter, an int32 counter and one that stays."""
     step, weights = dictionary()
@@ -205,7 +277,7 @@ SHAPES = {
     maker.__name__: maker
     for maker in (
         *(linen, nnx_functional, nnx_dictionary, dictionary, dataclass_pytree, nested_jit, donated, named_arguments),
-        *(remat, remat_with_policy),
+        *(remat, remat_with_policy, scan, scan_of_remat, scan_unrolled, scan_with_optax, stacked_by_index, fori_loop),
         *(counters, closed_over_numbers),
     )
 }

@@ -182,7 +182,10 @@ def test_a_random_key_in_the_state():
         (lambda w, b: jnp.mean(b["image"] @ w * (1.0 + jnp.inf)), "the constant inf"),
         (lambda w, b: jnp.mean((b["image"] @ w + jnp.arange(3.0)[None]) ** 2), "a constant array of shape (1, 3)"),
         (lambda w, b: jnp.mean((b["image"] @ w)[:, jnp.argmax(b["label"][0])]), "'argmax'"),
-        (lambda w, b: jnp.mean(jax.lax.scan(lambda c, x: (c + x @ w, 0.0), jnp.zeros(3), b["image"])[0]), "'scan'"),
+        (
+            lambda w, b: jnp.mean(jax.lax.scan(lambda c, x: (c + x @ w, 0.0), jnp.zeros(3), b["image"])[0]),
+            "a turn of a loop",
+        ),
         (lambda w, b: jnp.mean(jnp.where(b["image"] @ w == 0.5, 1.0, b["image"] @ w)), "a test for equality"),
         (lambda w, b: jnp.mean(b["image"] @ w / b["image"].max(axis=0).sum()), "'reduce_max'"),
         (lambda w, b: jnp.mean((b["image"] @ w)[:, :2] ** 2), "leaves of their own"),

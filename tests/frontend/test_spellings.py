@@ -21,10 +21,11 @@ def named(tree, leaves):
 
 def assert_same_step(train_step, state, batch) -> Reading:
     reading = read_step(train_step, state, batch)
+    state = jax.tree.map(np.array, state)  # a step may take its argument's memory, where that is donated
     before, data = named(reading.state, state), named(reading.batch, batch)
     data |= {name: prepared.of(jax.tree.leaves(batch)) for name, prepared in reading.prepared.items()}
-    _, ours = evaluate(reading.step, before, data)
-    result = train_step(state, batch)
+    ours = reading.joined(evaluate(reading.step, reading.parted(before), data)[1])
+    result = train_step(jax.tree.map(jnp.array, state), batch)
     theirs = named(reading.state, result[0] if reading.has_aux else result)
     moved = 0.0
     for name, value in ours.items():

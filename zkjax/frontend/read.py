@@ -5,12 +5,13 @@ All that cannot be translated is collected first and reported in one Unsupported
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import jax
+import numpy as np
 
 from zkjax.errors import UserError
 from zkjax.fixedpoint.fuse import fused
@@ -26,11 +27,11 @@ from zkjax.fixedpoint.step import (
 from zkjax.frontend.counters import Schedule, followed, increment, schedule
 from zkjax.frontend.preparation import Preparation, Prepared
 from zkjax.frontend.roles import Leaf, Tree, difference, named_leaves
-from zkjax.frontend.rules import RULES
+from zkjax.frontend.rules import RULES, stacks
 from zkjax.frontend.trace import Atom, Constant, Equation, Trace, Variable, live, trace
 from zkjax.frontend.unsupported import DEFAULT_REMEDY, REMEDIES, Problem, Refused, UnsupportedError
 from zkjax.frontend.updates import Kept, updates
-from zkjax.frontend.values import Public, Real, Value, Values
+from zkjax.frontend.values import Public, Real, Stack, Value, Values
 
 PREPARED_NOTE = "data {}: computed row by row by the training step, and committed as the result"
 
@@ -43,7 +44,7 @@ class Reading:
     state. `counters` gives the increment per step of every other leaf of the state, `schedule` the
     public numbers that the step computes from them. `has_aux` says whether the user's step returns
     (state, aux) rather than the state alone. `prepared` says how to compute data leaves that the batch
-    does not hold itself.
+    does not hold itself. `stacks` names the parts of the state leaves that the step reads by layers.
     """
 
     step: Step
@@ -54,6 +55,18 @@ class Reading:
     counters: dict[str, int]
     schedule: Schedule
     has_aux: bool
+    stacks: dict[str, tuple[str, ...]]
+
+    def parted(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
+        """The leaves of the state as the step names them: a stack is replaced by its parts."""
+        parts = {name: leaves[whole][place] for whole, names in self.stacks.items() for place, name in enumerate(names)}
+        return {name: leaf for name, leaf in leaves.items() if name not in self.stacks} | parts
+
+    def joined(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
+        """The leaves of the step as the state names them: parts are put together again."""
+        stacks = {whole: np.stack([leaves[name] for name in names]) for whole, names in self.stacks.items()}
+        parts = {name for names in self.stacks.values() for name in names}
+        return {name: leaf for name, leaf in leaves.items() if name not in parts} | stacks
 
 
 def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
@@ -87,15 +100,41 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
             else:
                 counters[leaf.name] = move
     program = live(program, [outputs[leaf.index] for leaf in weights])
+    stacked: list[str] = []
+    while True:
+        try:
+            return _translated(program, state_tree, batch_tree, rows, counters, has_aux, list(problems), stacked)
+        except stacks.Stacked as found:
+            stacked.append(found.name)
+
+
+def _translated(
+    program: Trace,
+    state_tree: Tree,
+    batch_tree: Tree,
+    rows: int,
+    counters: dict[str, int],
+    has_aux: bool,
+    problems: list[Problem],
+    stacked: list[str],
+) -> Reading:
+    """The reading of `program`, where the state leaves `stacked` are read as one leaf for each layer."""
+    weights, count = _weights(state_tree), len(state_tree.leaves)
     graph = StepGraph()
     by_variable = {program.inputs[count + leaf.index]: leaf.name for leaf in batch_tree.leaves}
     reader = _Reader(graph, problems, Preparation(by_variable, rows))
     inputs: dict[str, int] = {}
+    parts = {leaf.name: _parts(leaf) if leaf.name in stacked else (leaf.name,) for leaf in weights}
+    if len({name for names in parts.values() for name in names}) != sum(map(len, parts.values())):
+        raise UserError("a state leaf is named as a layer of another: rename a key")
     counting: dict[str, tuple[Variable, int]] = {}
     for leaf in state_tree.leaves:
         if leaf.is_float:
-            inputs[leaf.name] = graph.add(StateLeaf(leaf.shape, leaf.name))
-            reader.known[program.inputs[leaf.index]] = Real(inputs[leaf.name])
+            names = parts[leaf.name]
+            shape = leaf.shape[1:] if leaf.name in stacked else leaf.shape
+            inputs |= {name: graph.add(StateLeaf(shape, name)) for name in names}
+            values = tuple(Real(inputs[name]) for name in names)
+            reader.known[program.inputs[leaf.index]] = Stack(values) if leaf.name in stacked else values[0]
         elif leaf.is_integer and not leaf.shape and leaf.name in counters:
             counting[leaf.name] = (program.inputs[leaf.index], counters[leaf.name])
             reader.known[program.inputs[leaf.index]] = Public((), program.inputs[leaf.index])
@@ -106,11 +145,14 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
         reader.known[program.inputs[count + leaf.index]] = Real(node)
     for equation in program.equations:
         reader.translate(equation)
-    updated = {leaf.name: reader.output(atom, leaf) for leaf, atom in zip(weights, program.outputs, strict=True)}
+    updated: dict[str, int | None] = {}
+    for leaf, atom in zip(weights, program.outputs, strict=True):
+        updated |= reader.output(atom, leaf, parts[leaf.name], leaf.name in stacked)
     kept, changes = updates(graph, inputs, {name: node for name, node in updated.items() if node is not None}, problems)
     if problems:
         raise UnsupportedError(problems)
-    rates = dict(zip([leaf.name for leaf in weights], _rates(program), strict=True))
+    found = zip(weights, _rates(program), strict=True)
+    rates = {name: rate for leaf, rate in found for name in parts[leaf.name]}
     changes = {name: replace(change, rate=rates[name]) for name, change in changes.items()}
     numbers = [(variable, inverse, line) for (variable, inverse), line in reader.values.numbers.items()]
     step = fused(_step(graph, inputs, changes, kept, rows, tuple(reader.values.notes)))
@@ -123,7 +165,9 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
     if not step.data:
         raise UserError("no leaf of the batch influences the new state: there is nothing to train on")
     paces = schedule(program, counting, numbers)
-    return Reading(step, program, prepared, state_tree, batch_tree, counters, paces, has_aux)
+    return Reading(
+        step, program, prepared, state_tree, batch_tree, counters, paces, has_aux, {n: parts[n] for n in stacked}
+    )
 
 
 class _Reader:
@@ -146,6 +190,13 @@ class _Reader:
                 self.known.update(zip(equation.outputs, outputs, strict=True))
                 return
             rule = RULES.get(equation.name)
+            known = [self.known.get(atom) if isinstance(atom, Variable) else None for atom in equation.inputs]
+            if stacks.applies(equation, known):
+                inputs = [self.read(atom) for atom in equation.inputs]
+                if all(value is not None for value in inputs):
+                    made = stacks.apply(self.values, equation, inputs, rule)  # type: ignore[arg-type]
+                    self.known[equation.outputs[0]] = made
+                return
             if rule is None:
                 raise Refused(f"the operation {equation.name!r}", REMEDIES.get(equation.name, DEFAULT_REMEDY))
             inputs = [self.read(atom) for atom in equation.inputs]
@@ -172,14 +223,26 @@ class _Reader:
     def read(self, atom: Atom) -> Value | None:
         return self.values.constant(atom) if isinstance(atom, Constant) else self.known[atom]
 
-    def output(self, atom: Atom, leaf: Leaf) -> int | None:
+    def output(self, atom: Atom, leaf: Leaf, names: tuple[str, ...], stacked: bool) -> dict[str, int | None]:
+        """The new node of the leaf, or of each of its parts `names`."""
         self.graph.current_line = f"the new value of state leaf {leaf.name!r}"
         try:
             value = self.read(atom)
-            return None if value is None else self.values.real(value)
+            if value is None:
+                return dict.fromkeys(names)
+            if isinstance(value, Stack) and not stacked:
+                raise stacks.Stacked(leaf.name)
+            parts = [stacks.part(self.values, value, place) for place in range(len(names))] if stacked else [value]
+            return dict(zip(names, map(self.values.real, parts), strict=True))
         except Refused as refused:
             self.problems.append(Problem(refused.what, self.graph.current_line, refused.remedy))
-            return None
+            return dict.fromkeys(names)
+
+
+def _parts(leaf: Leaf) -> tuple[str, ...]:
+    """Names of the layers of a stacked leaf: 'params/layers/w' is 'params/layers[0]/w' and so on."""
+    path, slash, last = leaf.name.rpartition("/")
+    return tuple(f"{path}[{place}]/{last}" if slash else f"{last}[{place}]" for place in range(leaf.shape[0]))
 
 
 def _weights(state: Tree) -> list[Leaf]:

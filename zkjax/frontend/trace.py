@@ -18,6 +18,7 @@ from zkjax.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 MAX_FOLDED_ELEMENTS = 1 << 20
+MAX_UNROLLED = 64
 INLINED = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
@@ -153,6 +154,8 @@ class _Flattener:
             if inner is not None:
                 open_jaxpr = getattr(inner, "jaxpr", inner)
                 results = self.inline(open_jaxpr, getattr(inner, "consts", ()), arguments, here)
+            elif equation.primitive.name == "scan" and equation.params["length"] <= MAX_UNROLLED:
+                results = self._unrolled(equation.params, arguments, here)
             else:
                 made = tuple(_variable(var.aval) for var in equation.outvars)
                 results = list(made)
@@ -167,6 +170,45 @@ class _Flattener:
                 )
             known.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
+
+    def _unrolled(self, params: Mapping[str, Any], arguments: list[Atom], line: str) -> list[Atom]:
+        """A scan, one turn after another: slices of what it runs over, results put together at the end."""
+        body, length, first = params["jaxpr"], params["length"], params["num_consts"]
+        fixed, carry = arguments[:first], arguments[first : first + params["num_carry"]]
+        over = arguments[first + params["num_carry"] :]
+        places = range(length)[::-1] if params["reverse"] else range(length)
+        turns: dict[int, list[Atom]] = {}
+        for place in places:
+            slices = [self._slot(atom, place, line) for atom in over]
+            results = self.inline(body.jaxpr, body.consts, [*fixed, *carry, *slices], line)
+            carry, turns[place] = results[: len(carry)], results[len(carry) :]
+        columns = zip(*(turns[place] for place in range(length)), strict=True)
+        return [*carry, *(self._joined(column, line) for column in columns)]
+
+    def _slot(self, atom: Atom, place: int, line: str) -> Atom:
+        """atom[place]"""
+        start, limit = (place, *[0] * len(atom.shape[1:])), (place + 1, *atom.shape[1:])
+        params = {"start_indices": start, "limit_indices": limit, "strides": None}
+        wide = self._emit(jax.lax.slice_p, params, [atom], (1, *atom.shape[1:]), line)
+        return self._emit(jax.lax.squeeze_p, {"dimensions": (0,)}, [wide], atom.shape[1:], line)
+
+    def _joined(self, atoms: Sequence[Atom], line: str) -> Atom:
+        """The atoms along a new leading axis."""
+        shape = atoms[0].shape
+        params = {
+            "shape": (1, *shape),
+            "broadcast_dimensions": tuple(range(1, len(shape) + 1)),
+            "sharding": None,
+        }
+        wide = [self._emit(jax.lax.broadcast_in_dim_p, params, [atom], (1, *shape), line) for atom in atoms]
+        return self._emit(jax.lax.concatenate_p, {"dimension": 0}, wide, (len(atoms), *shape), line)
+
+    def _emit(
+        self, primitive: Any, params: Mapping[str, Any], inputs: Sequence[Atom], shape: tuple[int, ...], line: str
+    ) -> Variable:
+        made = Variable(tuple(shape), inputs[0].dtype)
+        self.equations.append(Equation(primitive, params, tuple(inputs), (made,), line))
+        return made
 
 
 def run(program: Trace, inputs: Sequence[Any]) -> list[Any]:

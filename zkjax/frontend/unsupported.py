@@ -80,7 +80,7 @@ REMEDIES = {
     "pad": COLUMNS,
     "split": COLUMNS,
     "iota": "give one-hot labels or positions in the batch instead of making them in the step",
-    "scan": "unroll the loop in Python",
+    "scan": "loops of at most 64 turns over stacked parameters are unrolled; unroll others in Python",
     "while": "unroll the loop in Python",
     "cond": "choose the branch outside of the step",
     "random_bits": SAMPLING,

@@ -82,7 +82,14 @@ class Indices:
     columns: tuple[Real | Label | Places, ...]
 
 
-Value = Real | Sign | Public | Infinite | Places | Label | Indices
+@dataclass(frozen=True)
+class Stack:
+    """Values of one shape along a leading axis, such as the layers of stacked parameters."""
+
+    parts: tuple[Value, ...]
+
+
+Value = Real | Sign | Public | Infinite | Places | Label | Indices | Stack
 
 
 class Values:
@@ -119,6 +126,8 @@ class Values:
     def shape(self, value: Value) -> tuple[int, ...]:
         if isinstance(value, Infinite | Places | Public):
             return value.shape
+        if isinstance(value, Stack):
+            return (len(value.parts), *self.shape(value.parts[0]))
         return self.graph.shape(value.node)  # type: ignore[union-attr]
 
     def number(self, value: Value) -> Fraction | None:
@@ -136,6 +145,11 @@ class Values:
                 return self.public(value)
             case Infinite(number=number):
                 raise Refused(f"the constant {number}", "remove infinities and NaN from the step")
+            case Stack():
+                raise Refused(
+                    "an operation across stacked layers",
+                    "use stacked parameters one layer at a time (by lax.scan or an index), or entry by entry",
+                )
             case Places(shape=shape):
                 raise Refused(f"a constant array of shape {shape}", "give such values as part of the batch")
             case _:
@@ -161,7 +175,7 @@ class Values:
 
     def stretched(self, value: Value, shape: Sequence[int]) -> Value:
         """A scalar, or a tensor with axes of size one, broadcast to `shape`."""
-        if isinstance(value, Indices):
+        if isinstance(value, Indices | Stack):
             self.real(value)
         if isinstance(value, Infinite):
             return Infinite(tuple(shape), value.number)
