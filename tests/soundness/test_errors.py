@@ -39,7 +39,9 @@ def all_rejections() -> set[str]:
             if module.name != "sha256":  # the transcript in JAX, which the verifier does without
                 importlib.import_module(f"{package.__name__}.{module.name}")
     found = subclasses(VerificationError) - {VerificationError}
-    return {kind.__name__ for kind in found if kind.__module__.startswith("zkjax.")}
+    # An audit, which another test of this process may have imported, has rejections of its own.
+    halves = tuple(f"{package.__name__}." for package in (zkjax.statement, zkjax.transcript, zkjax.verifier))
+    return {kind.__name__ for kind in found if kind.__module__.startswith(halves)}
 
 
 def lied(case: Case) -> dict:
