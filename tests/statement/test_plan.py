@@ -265,12 +265,12 @@ def test_the_most_expensive_circuits_are_verified_in_bounded_time(kind):
             circuit = appended(circuit, *nodes, lookups=tuple(Lookup(0, first + 14, -1, -1, "s") for _ in range(3)))
         case "products":
             nodes = [Constant((), 1), Contract((), first, first, (), (), ())]
-            nodes += [Combine((), ((1, i), (1, i))) for i in range(first + 1, first + 14)]
-            circuit = appended(circuit, *nodes, lookups=tuple(Lookup(0, first + 14, -1, -1, "p") for _ in range(3)))
+            nodes += [Combine((), ((1, i), (1, i))) for i in range(first + 1, first + 12)]
+            circuit = appended(circuit, *nodes, lookups=tuple(Lookup(0, first + 12, -1, -1, "p") for _ in range(2)))
         case "long axis":
             circuit = appended(circuit, Constant((1 << 22,), 1), lookups=(Lookup(0, first, -1, -1, "long"),))
         case "lookups":
-            circuit = replace(circuit, lookups=circuit.lookups + 9_000 * (Lookup(0, REMAINDER, -1, -1, "again"),))
+            circuit = replace(circuit, lookups=circuit.lookups + 2_100 * (Lookup(0, REMAINDER, -1, -1, "again"),))
         case "tables":
             tables = tuple(Table("range", i - (1 << 17), (1 << 17) - 1 - i, 0) for i in range(64 - len(circuit.tables)))
             circuit = replace(circuit, tables=circuit.tables + tables)
