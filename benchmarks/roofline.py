@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import least_work
 import rates
@@ -87,11 +88,8 @@ def recorded_instances() -> Iterator[list[Instance]]:
         found.extend(made)
         return made
 
-    ClaimSet.instances = instances  # type: ignore[method-assign]
-    try:
+    with patch.object(ClaimSet, "instances", instances):
         yield found
-    finally:
-        ClaimSet.instances = original  # type: ignore[method-assign]
 
 
 def limits(work: Work, speed: rates.Rates) -> tuple[float, float]:

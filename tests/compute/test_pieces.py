@@ -9,7 +9,7 @@ import pytest
 from tests.compute import oracle
 from zkjax.compute.backend import DEFAULT, choose
 from zkjax.compute.blocked import LOG_PIECE, PIECE
-from zkjax.compute.leaves import Column, Columns, column_denominators
+from zkjax.compute.leaves import Column, Columns, denominators
 from zkjax.compute.pieced import Pieced
 from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext, scalar
@@ -93,6 +93,6 @@ def test_leaves_at_the_ends_of_their_types(kind):
     beta_squared = K(P - 1, P - 2)
     with jax.enable_x64(True):
         for constant in (K(0, 0), K(P - 1, P - 1), K(1, 2)):
-            found = column_denominators(values, values, values, scalar(constant), scalar(beta_squared))
+            found = denominators(values, values, values, Ext.from_list([constant]), scalar(beta_squared))
             expected = [constant - K(v, v) - beta_squared * v for v in values.tolist()]
             assert Ext(*map(np.asarray, found)).to_list() == expected

@@ -101,16 +101,16 @@ def _accumulate(sums: Ext, a: Ext, b: Ext) -> Ext:
     return Ext(partial_reduce(lazy.re + sums.re), partial_reduce(lazy.im + sums.im))
 
 
-def _fold(low: Any, high: Any, offset: Size, half: Size, r: Ext, spare: Any) -> Any:
-    """out[x] = low[x] + r (high[offset + x] - low[x]) for x < half, written to the spare pieces."""
+def _fold(tables: Any, half: Array, r: Ext, spare: Any) -> Any:
+    """out[x] = t[x] + r (t[half + x] - t[x]) for x < half, within a piece, written to the spare one."""
 
     def body(at: Array, out: Any) -> Any:
         start = at * BLOCK
 
-        def one(low: Ext, high: Ext, spare: Ext) -> Ext:
-            return _update(spare, extension.fold(_slice(low, start), _slice(high, offset + start), r), start)
+        def one(table: Ext, spare: Ext) -> Ext:
+            return _update(spare, extension.fold(_slice(table, start), _slice(table, half + start), r), start)
 
-        return _tables(one, low, high, out)
+        return _tables(one, tables, out)
 
     return lax.fori_loop(np.int64(0), _blocks(half), body, spare)
 
@@ -264,7 +264,7 @@ def layer_sums(low: Children, high: Children, offset: Array, half: Array, pyrami
 @partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
 def layer_round(children: Children, spare: Children, half: Array, r: Ext, pyramid: Ext) -> tuple[Children, Array]:
     """Fold tables of 2 half entries within pieces; returns them and the sums of the next round."""
-    folded = _fold(children, children, half, half, r, spare)
+    folded = _fold(children, half, r, spare)
     return folded, _layer_sums(folded, folded, half // 2, half // 2, pyramid)
 
 
@@ -293,5 +293,5 @@ def product_round(
     tables: tuple[Ext, Ext], spare: tuple[Ext, Ext], half: Array, r: Ext
 ) -> tuple[tuple[Ext, Ext], Array]:
     """Fold tables of 2 half entries within pieces; returns them and the sums of the next round."""
-    folded = _fold(tables, tables, half, half, r, spare)
+    folded = _fold(tables, half, r, spare)
     return folded, _product_sums(folded, folded, half // 2, half // 2)

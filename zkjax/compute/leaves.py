@@ -104,7 +104,7 @@ class Columns:
         if len(some) == 1 and some[0].re is not None:
             (column,) = some
             integers = (None if array is None else array[within] for array in (column.re, column.im, column.second))
-            return column_denominators(*integers, scalar(column.constant + shift), beta_squared)
+            return denominators(*integers, Ext.from_list([column.constant + shift]), beta_squared)
         re, im, second = (
             _joined([getattr(column, name) for column in some], within, size) for name in ("re", "im", "second")
         )
@@ -153,17 +153,17 @@ def numerators(multiplicity: jax.Array, counts: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def column_denominators(
-    re: jax.Array, im: jax.Array | None, second: jax.Array | None, constant: Ext, beta_squared: Ext
+def denominators(
+    re: jax.Array, im: jax.Array | None, second: jax.Array | None, constants: Ext, beta_squared: Ext
 ) -> Ext:
-    """constant - (re + i im) - beta^2 second, planes [n]; integers of any type narrower than 64 bits or int64."""
+    """constant - (re + i im) - beta^2 second; integers [n] of any type but uint64, constants K[u] for n/u rows each."""
 
     def minus(constant: jax.Array, integers: jax.Array) -> jax.Array:
         # Less than p in magnitude: the wrapped sum is between zero and 3p.
         return arrays.reduce(constant + np.uint64(P) - integers.astype(jnp.int64).astype(jnp.uint64))
 
-    imaginary = jnp.broadcast_to(constant.im, re.shape) if im is None else minus(constant.im, im)
-    value = Ext(minus(constant.re, re), imaginary)
+    constant = Ext(*(_spread(plane, re.shape[0]) for plane in constants))
+    value = Ext(minus(constant.re, re), constant.im if im is None else minus(constant.im, im))
     if second is None:
         return value
     if second.dtype.itemsize == 8 or second.dtype == np.uint32:
@@ -178,21 +178,6 @@ def _minus_small(a: jax.Array, b: jax.Array, integers: jax.Array) -> jax.Array:
     # high 2^31 = (high >> 30) 2^61 + (high mod 2^30) 2^31; all in all less than 2^62 + 2^61 + 2^32 in magnitude.
     product = low + (high >> np.int64(30)) + ((high & _M30) << np.int64(31))
     return arrays.reduce(a + np.uint64(4 * P) - product.astype(jnp.uint64))
-
-
-@jax.jit
-def denominators(
-    re: jax.Array, im: jax.Array | None, second: jax.Array | None, constants: Ext, beta_squared: Ext
-) -> Ext:
-    """constant - (re + i im) - beta^2 second; int64[n], constants K[u] hold for n/u rows each."""
-    size = re.shape[0]
-    constant = Ext(*(_spread(plane, size) for plane in constants))
-    value = extension.from_base(arrays.from_signed(re))
-    if im is not None:
-        value = Ext(value.re, arrays.from_signed(im))
-    if second is not None:
-        value = extension.add(value, extension.mul_base(beta_squared, arrays.from_signed(second)))
-    return extension.sub(constant, value)
 
 
 def _spread(array: jax.Array, size: int) -> jax.Array:

@@ -50,8 +50,8 @@ def _first(table: Ext) -> K:
 class PieceTree:
     """A tree of fractions; `layer(k, ...)` starts the sumcheck of layer k, from the root on.
 
-    The leaves, a third of the tree, are made twice: from the columns to the first layer above them,
-    and again when their own layer is reached, all others being given up by then.
+    The leaves, a third of the tree, are not kept: they are made from the columns for the first layer above
+    them, and again for the first sums and the first fold of their own layer.
     """
 
     def __init__(self, columns: Columns):

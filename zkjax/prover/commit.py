@@ -8,16 +8,14 @@ is random comes from one key, so that a commitment can be made again from its te
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import pairwise
 
 import jax
 import numpy as np
 
-from zkjax.compute import host
-from zkjax.compute.cores import on_all_cores
+from zkjax.compute import cores, host
 from zkjax.compute.encode import encode
 from zkjax.errors import WitnessError
 from zkjax.fields.mersenne61 import K, P
@@ -29,7 +27,6 @@ from zkjax.statement.plan import Plan
 
 # hashlib lets other threads run while it hashes at least this much.
 _PARALLEL_LEAF_BYTES = 2048
-_MAX_THREADS = 8
 # A leaf's buffer: one zero word, the salt, the column. Hashing starts at the last zero byte.
 _HEADER_WORDS = 1 + SALT_BYTES // 8
 _LEAF_TAG_AT = 7
@@ -204,7 +201,7 @@ def _message(layout: OracleLayout, code: Code, tensors: Mapping[int, np.ndarray]
         padded = tuple(1 << axis_bits(size) for size in block.shape)
         place = tuple(message)[block.lane].reshape(-1)[block.offset : block.offset + (1 << block.bits)].reshape(padded)
         parts += _in_parts(place[(*map(slice, block.shape), ...)], values)
-    on_all_cores(_write_residues, parts)
+    cores.on_all_cores(_write_residues, parts)
     return message
 
 
@@ -235,21 +232,14 @@ def _node(level: bytes, position: int) -> bytes:
 
 def _tree(leaves: np.ndarray) -> list[bytes]:
     """Digests level by level, from the leaves to the root."""
-    threads = min(_MAX_THREADS, len(os.sched_getaffinity(0))) if leaves.shape[1] * 8 >= _PARALLEL_LEAF_BYTES else 1
-    levels = [_in_parallel(lambda start, stop: _hash_leaves(leaves, start, stop), leaves.shape[0], threads)]
+    parts = cores.threads() if leaves.shape[1] * 8 >= _PARALLEL_LEAF_BYTES else 1
+    bounds = [leaves.shape[0] * part // parts for part in range(parts + 1)]
+    levels = [b"".join(cores.on_all_cores(lambda pair: _hash_leaves(leaves, *pair), pairwise(bounds)))]
     while len(levels[-1]) > DIGEST_BYTES:
         below = levels[-1]
         pairs = (below[at : at + 2 * DIGEST_BYTES] for at in range(0, len(below), 2 * DIGEST_BYTES))
         levels.append(b"".join([hashlib.sha256(b"\x01" + pair).digest() for pair in pairs]))
     return levels
-
-
-def _in_parallel(function: Callable[[int, int], bytes], count: int, threads: int) -> bytes:
-    if threads == 1:
-        return function(0, count)
-    bounds: Sequence[int] = [count * part // threads for part in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        return b"".join(pool.map(function, bounds[:-1], bounds[1:]))
 
 
 def _hash_leaves(leaves: np.ndarray, start: int, stop: int) -> bytes:
