@@ -1,7 +1,7 @@
 """Integers times weights over K, summed over an axis: exact products of limbs in float64.
 
-A matrix product in float64 is ten times as fast as one over the field, and exact as long as its sums
-stay below 2^53. So the weights are cut into limbs, as wide as the integers leave room for.
+A matrix product in float64 is far faster than one over the field, and exact as long as its sums stay
+below 2^53. So the weights are cut into limbs, as wide as the integers leave room for.
 """
 
 from __future__ import annotations
