@@ -7,8 +7,9 @@ from fractions import Fraction
 import pytest
 
 from zkjax.fixedpoint.filters import MOST_DECAY_BITS, Response, decay_bits, responses, rounded, tap_bits, weight_bits
+from zkjax.fixedpoint.nodes import Uniform
 from zkjax.fixedpoint.numbers import ONE, Number, constant
-from zkjax.fixedpoint.step import Change, Step, Uniform
+from zkjax.fixedpoint.step import Change, Step
 
 MU, RATE, DECAY = Fraction(9, 10), Fraction(1, 10), Fraction(1, 1000)
 PUBLIC = Number.of({(0,): Fraction(1)})

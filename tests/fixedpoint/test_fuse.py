@@ -9,8 +9,9 @@ import pytest
 
 from zkjax.fixedpoint.evaluate import evaluate
 from zkjax.fixedpoint.fuse import composed, fused
+from zkjax.fixedpoint.nodes import DataLeaf, Function, StateLeaf, renumbered
 from zkjax.fixedpoint.numbers import ONE
-from zkjax.fixedpoint.step import Change, DataLeaf, Function, StateLeaf, Step, StepGraph, pruned, renumbered
+from zkjax.fixedpoint.step import Change, Step, StepGraph, pruned
 
 ROWS, INPUTS, UNITS = 4, 3, 5
 

@@ -12,7 +12,7 @@ import pytest
 import zkjax
 from tests.fixedpoint.training import integer_run
 from tests.frontend.steps import batch_of
-from zkjax.fixedpoint.step import Paced, Public
+from zkjax.fixedpoint.nodes import Paced, Public
 from zkjax.frontend import UnsupportedError, read_step
 
 BATCH = 4

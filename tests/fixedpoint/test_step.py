@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from zkjax.fixedpoint.step import Axes, DataLeaf, Gated, Linear, Product, Relu, StateLeaf, StepGraph
+from zkjax.fixedpoint.nodes import Axes, DataLeaf, Gated, Linear, Product, Relu, StateLeaf
+from zkjax.fixedpoint.step import StepGraph
 
 
 @pytest.fixture

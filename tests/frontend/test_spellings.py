@@ -11,7 +11,7 @@ import pytest
 
 from tests.frontend.steps import ACTIVATIONS, LOSSES, Network, batch_of, plain, step_with, train_state
 from zkjax.fixedpoint.evaluate import evaluate
-from zkjax.fixedpoint.step import Gated, Relu
+from zkjax.fixedpoint.nodes import Gated, Relu
 from zkjax.frontend import Reading, read_step
 
 

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from tests.steps.digits import Network, accuracy_of, assert_exact, assert_proved, assert_trains, digits, train_state
-from zkjax.fixedpoint.step import Function
+from zkjax.fixedpoint.nodes import Function
 
 ACTIVATIONS = {
     "tanh": jnp.tanh,

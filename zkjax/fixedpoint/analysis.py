@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zkjax.errors import UserError
-from zkjax.fixedpoint.step import (
+from zkjax.fixedpoint.nodes import (
     Axes,
     DataLeaf,
     Function,
@@ -23,10 +23,10 @@ from zkjax.fixedpoint.step import (
     Reciprocal,
     Relu,
     StateLeaf,
-    Step,
     Uniform,
     operands,
 )
+from zkjax.fixedpoint.step import Step
 
 # What is made with few bits.
 NARROW = DataLeaf | Uniform | Relu | Gated | Function | Reciprocal | Maximum | OneHot

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from zkjax.errors import UserError
-from zkjax.fixedpoint.numbers import Values
-from zkjax.fixedpoint.step import (
+from zkjax.fixedpoint.nodes import (
     Axes,
     DataLeaf,
     Function,
@@ -25,9 +24,10 @@ from zkjax.fixedpoint.step import (
     Reciprocal,
     Relu,
     StateLeaf,
-    Step,
     Uniform,
 )
+from zkjax.fixedpoint.numbers import Values
+from zkjax.fixedpoint.step import Step
 from zkjax.statement.formulas import Formula, parse
 
 Leaves = Mapping[str, Any]

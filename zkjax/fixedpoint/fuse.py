@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
 
-from zkjax.fixedpoint.step import (
+from zkjax.fixedpoint.nodes import (
     Axes,
     DataLeaf,
     Function,
@@ -29,13 +29,11 @@ from zkjax.fixedpoint.step import (
     Reciprocal,
     Relu,
     StateLeaf,
-    Step,
-    StepGraph,
     Uniform,
     operands,
-    pruned,
     renumbered,
 )
+from zkjax.fixedpoint.step import Step, StepGraph, pruned
 from zkjax.statement.formulas import FormulaError, parse
 
 MAX_TEXT = 2000

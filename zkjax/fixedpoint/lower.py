@@ -17,7 +17,7 @@ from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.functions import divide, look_up, maximum, one_hot
 from zkjax.errors import UserError
 from zkjax.fixedpoint import filters
-from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged, origin
+from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged
 from zkjax.fixedpoint.bounds import check_coefficient
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, is_short, ratio, short, written
 from zkjax.fixedpoint.evaluate import Calibration, real
@@ -33,10 +33,8 @@ from zkjax.fixedpoint.formats import (
     Precision,
     TensorFormat,
 )
-from zkjax.fixedpoint.numbers import Values
-from zkjax.fixedpoint.rates import Fold
-from zkjax.fixedpoint.signs import is_spread
-from zkjax.fixedpoint.step import (
+from zkjax.fixedpoint.naming import Names
+from zkjax.fixedpoint.nodes import (
     Axes,
     DataLeaf,
     Function,
@@ -50,9 +48,12 @@ from zkjax.fixedpoint.step import (
     Reciprocal,
     Relu,
     StateLeaf,
-    Step,
     Uniform,
 )
+from zkjax.fixedpoint.numbers import Values
+from zkjax.fixedpoint.rates import Fold
+from zkjax.fixedpoint.signs import is_spread
+from zkjax.fixedpoint.step import Step
 from zkjax.statement.filters import matrix
 from zkjax.statement.formulas import MAX_FRACTION, parse
 from zkjax.statement.tables import Table
@@ -92,6 +93,7 @@ class Lowering:
     steps: int
     rows: int
     builder: CircuitBuilder = field(init=False)
+    names: Names = field(init=False)
     tensors: list[TensorFormat] = field(default_factory=list)
     approximations: list[str] = field(default_factory=list)
     lookup_lines: dict[str, str] = field(default_factory=dict)
@@ -100,9 +102,9 @@ class Lowering:
     _gates: dict[int, tuple[Placed, Placed]] = field(default_factory=dict)
     _unchecked: dict[int, str] = field(default_factory=dict)
     _degrees: list[int | None] | None = None
-    _names: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.names = Names(self.step, self.roles)
         self.builder = CircuitBuilder(steps=self.steps, batch=self.step.batch, rows=self.rows)
 
     # Values
@@ -149,7 +151,9 @@ class Lowering:
             case Maximum(node=inner):
                 return self._maximum(index, inner)
             case OneHot(node=inner, shape=shape):
-                hot = one_hot(self.builder, self.value(inner).node, shape[-1], self._unique(self._layer(index)))
+                hot = one_hot(
+                    self.builder, self.value(inner).node, shape[-1], self.names.unique(self.names.layer(index))
+                )
                 return Placed(hot, 0, 1)
         raise TypeError(f"no lowering for {type(node).__name__}")
 
@@ -256,7 +260,7 @@ class Lowering:
         """By a table over all that the argument can be."""
         value = self.value(node.node)
         kind = "exp" if node.formula == "exp(x)" else "function"
-        name = self._unique(f"{self._layer(index)}/{kind}")
+        name = self.names.unique(f"{self.names.layer(index)}/{kind}")
         self.lookup_lines[name] = self.step.lines[index]
         if is_spread(self.step.nodes, node.node):
             lo, hi, fraction = 1 - value.bound, 0, EXPONENTIAL_FRACTION
@@ -295,7 +299,7 @@ class Lowering:
 
     def _maximum(self, index: int, inner: int) -> Placed:
         value = self.value(inner)
-        name = self._unique(f"{self._layer(index)}/maximum")
+        name = self.names.unique(f"{self.names.layer(index)}/maximum")
         self.lookup_lines[name] = self.step.lines[index]
         node = maximum(self.builder, value.node, name, spread=2 * value.bound - 1)
         return Placed(node, value.fraction, value.bound)
@@ -308,7 +312,7 @@ class Lowering:
         fraction = RECIPROCAL_BITS - exponent(largest)
         shift = value.fraction + fraction
         check_coefficient(1 << (shift + 1), line)
-        name = self._unique(f"{self._layer(index)}/reciprocal")
+        name = self.names.unique(f"{self.names.layer(index)}/reciprocal")
         self.lookup_lines[name] = line
         bits = RECIPROCAL_BITS + RECIPROCAL_ROOM
         one = self.builder.constant(self.builder.shape(value.node), 1)
@@ -341,7 +345,7 @@ class Lowering:
         exact = self.exact(index)
         tabled = index in self.roles.gating or index in self.roles.gradients
         checked = tabled or index in self.roles.arguments
-        name = self._name(index)
+        name = self.names.of(index)
         if self.fold is not None and self.fold.node == index:
             return self._folded(index, exact, name)
         if index in self.roles.divisors and exact.bound < 1 << DIVISOR_BITS:
@@ -442,7 +446,7 @@ class Lowering:
     def _activation(self, index: int) -> tuple[Placed, Placed]:
         value = self.value(index)
         wide, limit = self.precision.wide, self.precision.limit
-        name = self._unique(f"{self._layer(index)}/activation")
+        name = self.names.unique(f"{self.names.layer(index)}/activation")
         self.lookup_lines[name] = self.step.lines[index]
         self._unchecked.pop(value.node, None)
         output, gate = self.builder.relu(value.node, lo=-wide, hi=wide - 1, limit=limit, name=name)
@@ -454,68 +458,11 @@ class Lowering:
             return gate
         value = self.value(node.node)
         wide, limit = self.precision.wide, self.precision.limit
-        name = self._unique(f"{self._layer(node.gate)}/gradient", "/gated")
+        name = self.names.unique(f"{self.names.layer(node.gate)}/gradient", "/gated")
         self.lookup_lines[name] = self.step.lines[node.node]
         self._unchecked.pop(value.node, None)
         output = self.builder.gated(value.node, gate.node, lo=-wide, hi=wide - 1, limit=limit, name=name)
         return Placed(output, value.fraction, limit)
-
-    # Names
-
-    def _name(self, index: int) -> str:
-        """'layer/role', unique."""
-        if index in self.roles.gating:
-            return self._unique(f"{self._layer(index)}/pre_activation")
-        for node in self.step.nodes:
-            if isinstance(node, Gated) and origin(self.step, node.node) == index:
-                return self._unique(f"{self._layer(node.gate)}/gradient")
-        if index in self.roles.logits:
-            return self._unique(f"{self._layer(index)}/logits")
-        role = "loss_gradient" if index in self.roles.losses else "value"
-        return self._unique(f"{self._layer(index)}/{role}")
-
-    def _layer(self, index: int) -> str:
-        """The path of the weights that are multiplied or added last in what makes the node."""
-        stack, seen = [index], {index}
-        while stack:
-            node = self.step.nodes[stack.pop(0)]
-            inner: list[int] = []
-            match node:
-                case StateLeaf(name=name):
-                    path = name.split("/")
-                    return "/".join(path[1:-1]) or path[-1]
-                case Product(left=left, right=right):
-                    inner = sorted((left, right), key=lambda i: i not in self.roles.weights)
-                    inner = [i for i in inner if i in self.roles.weights] or inner
-                case Linear(terms=terms):
-                    inner = [i for _, i in terms]
-                case (
-                    Axes(node=i)
-                    | Relu(node=i)
-                    | Paced(node=i)
-                    | Function(node=i)
-                    | Reciprocal(node=i)
-                    | Maximum(node=i)
-                ):
-                    inner = [i]
-                case DataLeaf(name=name) if len(seen) <= 2:
-                    return name
-                case OneHot(node=i):
-                    inner = [i]
-                case Gated(gate=gate):
-                    inner = [gate]
-            stack += [i for i in inner if i not in seen]
-            seen |= set(inner)
-        return "data"
-
-    def _unique(self, name: str, suffix: str = "") -> str:
-        """`name`, numbered if a tensor of this name and suffix exists."""
-        candidate, count = name, 1
-        while candidate + suffix in self._names:
-            count += 1
-            candidate = f"{name}#{count}"
-        self._names.add(candidate + suffix)
-        return candidate
 
 
 def _constant_fraction(number: Fraction) -> int:

@@ -9,9 +9,10 @@ from zkjax.fixedpoint.analysis import Roles
 from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.filters import Response
 from zkjax.fixedpoint.formats import DataFormat, Precision, TensorFormat, WeightFormat
+from zkjax.fixedpoint.nodes import operands
 from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.rates import Fold
-from zkjax.fixedpoint.step import Step, operands
+from zkjax.fixedpoint.step import Step
 
 
 @dataclass(frozen=True)

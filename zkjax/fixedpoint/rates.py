@@ -14,7 +14,8 @@ from fractions import Fraction
 
 from zkjax.fixedpoint.analysis import Roles
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, is_short, ratio, short
-from zkjax.fixedpoint.step import Step, odd_part, operands
+from zkjax.fixedpoint.nodes import operands
+from zkjax.fixedpoint.step import Step, odd_part
 
 FREE_BITS = 4
 

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zkjax.fixedpoint.step import (
-    Axes,
-    Function,
-    Linear,
-    Maximum,
-    OneHot,
-    Product,
-    RealNode,
-    Reciprocal,
-    Relu,
-    Uniform,
-)
+from zkjax.fixedpoint.nodes import Axes, Function, Linear, Maximum, OneHot, Product, RealNode, Reciprocal, Relu, Uniform
 
 
 def is_nonnegative(nodes: Sequence[RealNode], node: int) -> bool:

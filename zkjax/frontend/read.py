@@ -15,15 +15,8 @@ import numpy as np
 
 from zkjax.errors import UserError
 from zkjax.fixedpoint.fuse import fused
-from zkjax.fixedpoint.step import (
-    Change,
-    DataLeaf,
-    StateLeaf,
-    Step,
-    StepGraph,
-    pruned,
-    renumbered,
-)
+from zkjax.fixedpoint.nodes import DataLeaf, StateLeaf, renumbered
+from zkjax.fixedpoint.step import Change, Step, StepGraph, pruned
 from zkjax.frontend.counters import Schedule, followed, increment, schedule
 from zkjax.frontend.preparation import Preparation, Prepared
 from zkjax.frontend.roles import Leaf, Tree, difference, named_leaves

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
+from zkjax.fixedpoint.nodes import Axes, Linear, Paced, StateLeaf
 from zkjax.fixedpoint.numbers import ONE, Number, constant, total
-from zkjax.fixedpoint.step import Axes, Change, Linear, Paced, StateLeaf, StepGraph
+from zkjax.fixedpoint.step import Change, StepGraph
 from zkjax.frontend.unsupported import Problem
 
 LINEAR = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from zkjax.fixedpoint.step import Axes, DataLeaf
+from zkjax.fixedpoint.nodes import Axes, DataLeaf
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.rules.structural import reshaped
 from zkjax.frontend.trace import Equation

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from math import inf
 
+from zkjax.fixedpoint.nodes import Relu
 from zkjax.fixedpoint.signs import is_nonnegative, is_positive
-from zkjax.fixedpoint.step import Relu
 from zkjax.frontend.rules.indexing import compared, label_node
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation

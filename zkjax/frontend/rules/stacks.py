@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from zkjax.fixedpoint.step import Axes, Linear, Paced, StateLeaf, Uniform
+from zkjax.fixedpoint.nodes import Axes, Linear, Paced, StateLeaf, Uniform
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.rules.structural import reshaped
 from zkjax.frontend.trace import ELEMENTWISE, Atom, Equation, Variable

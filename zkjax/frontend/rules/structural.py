@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
-from zkjax.fixedpoint.step import DataLeaf, Linear, StepGraph, Uniform
+from zkjax.fixedpoint.nodes import DataLeaf, Linear, Uniform
+from zkjax.fixedpoint.step import StepGraph
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
 from zkjax.frontend.unsupported import Refused

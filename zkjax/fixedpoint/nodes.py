@@ -1,0 +1,168 @@
+"""The nodes of a training step: tensors of exact real values, before formats, rounding and the axis of steps.
+
+In topological order: leaves of the state and of the batch, uniform constants, linear combinations with exact
+rational coefficients, axis maps, products, and the functions that take a table or an argument of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StateLeaf:
+    """A float leaf of the user's state, before the step."""
+
+    shape: Shape
+    name: str
+
+
+@dataclass(frozen=True)
+class DataLeaf:
+    """A leaf of the batch; `shape` may merge trailing axes of the user's array."""
+
+    shape: Shape
+    name: str
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """The tensor that is `value` everywhere."""
+
+    shape: Shape
+    value: Fraction
+
+
+@dataclass(frozen=True)
+class Public:
+    """The tensor that is the step's public number of place `number` everywhere."""
+
+    shape: Shape
+    number: int
+
+
+@dataclass(frozen=True)
+class Paced:
+    """`node` times the step's public number of place `number`."""
+
+    shape: Shape
+    node: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Sum of `coefficient * node` over `terms`, elementwise; at most one term is Uniform."""
+
+    shape: Shape
+    terms: tuple[tuple[Fraction, int], ...]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Transpose, sum and broadcast, as in `statement.circuit.Axes`."""
+
+    shape: Shape
+    node: int
+    source: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Product:
+    """Bilinear contraction with axis labels, as in `statement.circuit.Contract`."""
+
+    shape: Shape
+    left: int
+    right: int
+    left_labels: tuple[int, ...]
+    right_labels: tuple[int, ...]
+    out_labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Relu:
+    """max(node, 0)."""
+
+    shape: Shape
+    node: int
+
+
+@dataclass(frozen=True)
+class Gated:
+    """node where gate > 0, else 0."""
+
+    shape: Shape
+    gate: int
+    node: int
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of one variable, entry by entry; `formula` as in `statement.formulas`."""
+
+    shape: Shape
+    node: int
+    formula: str
+
+
+@dataclass(frozen=True)
+class Reciprocal:
+    """1 / node, of a node that is positive everywhere."""
+
+    shape: Shape
+    node: int
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """The largest entry along the last axis, which disappears."""
+
+    shape: Shape
+    node: int
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """[node == c] along a new last axis, for integers of the data in [0, classes)."""
+
+    shape: Shape
+    node: int
+
+
+Leaf = StateLeaf | DataLeaf | Uniform
+RealNode = Leaf | Public | Paced | Linear | Axes | Product | Relu | Gated | Function | Reciprocal | Maximum | OneHot
+
+
+def operands(node: RealNode) -> tuple[int, ...]:
+    """Indices of the nodes that `node` reads."""
+    match node:
+        case Linear(terms=terms):
+            return tuple(index for _, index in terms)
+        case Axes(node=index) | Relu(node=index) | Paced(node=index) | Function(node=index) | Reciprocal(node=index):
+            return (index,)
+        case Maximum(node=index) | OneHot(node=index):
+            return (index,)
+        case Product(left=left, right=right):
+            return (left, right)
+        case Gated(gate=gate, node=index):
+            return (gate, index)
+        case _:
+            return ()
+
+
+def renumbered(node: RealNode, number: dict[int, int]) -> RealNode:
+    """`node` with its operands renamed."""
+    match node:
+        case Linear(terms=terms):
+            return replace(node, terms=tuple((c, number[index]) for c, index in terms))
+        case Axes() | Relu() | Paced() | Function() | Reciprocal() | Maximum() | OneHot():
+            return replace(node, node=number[node.node])
+        case Product():
+            return replace(node, left=number[node.left], right=number[node.right])
+        case Gated():
+            return replace(node, gate=number[node.gate], node=number[node.node])
+        case _:
+            return node
