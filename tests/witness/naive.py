@@ -7,6 +7,7 @@ sweeping over them with anything in the unknown places reaches it: no order of s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isqrt
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from zkjax.circuit.recipes import (
     ReluGate,
     ReluOutput,
     RemainderLimb,
+    SquareRoot,
     TableValue,
     ValueLimb,
 )
@@ -122,3 +124,5 @@ def _follow(recipe, values):
         case Ratio(divisor=divisor, shift=shift):
             pairs = np.frompyfunc(lambda n, d: (2 ** (shift + 1) * n + d) // (2 * d) if d else 0, 2, 1)
             return pairs(source, values[divisor])
+        case SquareRoot():
+            return np.frompyfunc(lambda v: isqrt(max(v, 0)), 1, 1)(source)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isqrt
+
 import jax
 import numpy as np
 import pytest
@@ -111,3 +113,13 @@ def test_combinations_choose_their_type():
     large = exact.combine([((1 << 19) + 1, x), (1, x.astype(float))], 1 << 60)
     assert large.dtype == np.int64
     assert [int(v) for v in large] == [((1 << 19) + 2) << 40, -(((1 << 19) + 2) << 40)]
+
+
+def test_square_roots_up_to_2_to_the_62():
+    random = np.random.default_rng(0)
+    roots = random.integers(1, 1 << 31, 1000)
+    for offset in (-1, 0, 1):
+        x = np.append(roots * roots + offset, [0, 1, 2, (1 << 62) - 1])
+        expected = [isqrt(value) for value in x.tolist()]
+        np.testing.assert_array_equal(exact.square_root(jax.numpy.asarray(x)), expected)
+    assert int(exact.square_root(jax.numpy.asarray(-5))) == 0

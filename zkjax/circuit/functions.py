@@ -1,4 +1,4 @@
-"""Non-linear gadgets beyond rounding and the rectifier: functions by table, maxima, one-hot forms, division.
+"""Non-linear gadgets beyond rounding and the rectifier: tables, maxima, one-hot forms, division, square roots.
 
 Each commits what it makes, and ties it to what it reads by lookups, limbs and zeros; every value that is not
 committed is virtual. What a gadget proves stands in its docstring.
@@ -7,7 +7,7 @@ committed is virtual. What a gadget proves stands in its docstring.
 from __future__ import annotations
 
 from zkjax.circuit.builder import CircuitBuilder
-from zkjax.circuit.recipes import IsZero, Largest, Ratio, TableValue
+from zkjax.circuit.recipes import IsZero, Largest, Ratio, ReluGate, SquareRoot, TableValue
 from zkjax.statement.circuit import Lookup, Positions
 from zkjax.statement.tables import Table
 
@@ -79,8 +79,9 @@ def divide(
 ) -> int:
     """Nearest integer to 2**shift * numerator / divisor, halves upwards, for 0 < divisor < 2**divisor_bits.
 
-    The remainder 2**(shift + 1) numerator + divisor - 2 divisor quotient lies in [0, 2 divisor), which no
-    divisor below 1 allows. |quotient| <= 2**bits. Everything but quotient and limbs is virtual.
+    Entry by entry, of any two nodes of one shape. The remainder 2**(shift + 1) numerator + divisor - 2 divisor quotient
+    lies in [0, 2 divisor), which no divisor below 1 allows. -2**bits <= quotient < 2**bits. Everything but quotient and
+    limbs is virtual. No value wraps around if bits + divisor_bits < 59, and the numerator fits likewise.
     """
     shape = builder.shape(divisor)
     recipe = Ratio(numerator, divisor, shift)
@@ -93,3 +94,35 @@ def divide(
     builder.unsigned_range(remainder, divisor_bits + 1, f"{name}/remainder")
     builder.unsigned_range(rest, divisor_bits + 1, f"{name}/rest")
     return quotient
+
+
+def square_root(builder: CircuitBuilder, node: int, name: str, *, bits: int, fraction_bits: int = 0) -> int:
+    """floor(sqrt(node)) entry by entry, for 0 <= node < 4**bits.
+
+    With r the root, 0 <= node - r**2 <= 2 r, which no negative node allows: r**2 <= node < (r + 1)**2. Root and limbs
+    are committed, the rest is virtual. No value wraps around if bits <= 29.
+    """
+    shape = builder.shape(node)
+    root = builder.committed(name, shape, oracle="advice", fraction_bits=fraction_bits, recipe=SquareRoot(node))
+    builder.unsigned_range(root, bits, f"{name}/range")
+    labels = LETTERS[: len(shape)]
+    square = builder.contract(root, root, f"{labels},{labels}->{labels}")
+    remainder = builder.combine((1, node), (-1, square))
+    builder.unsigned_range(remainder, bits + 1, f"{name}/remainder")
+    builder.unsigned_range(builder.combine((2, root), (-1, remainder)), bits + 1, f"{name}/rest")
+    return root
+
+
+def positive_part(builder: CircuitBuilder, node: int, name: str, *, bits: int) -> int:
+    """max(node, 0) entry by entry, for |node| < 2**bits: without the table of the rectifier, for wide values.
+
+    With s in {0, 1} and p = s * node: p >= 0 and p - node >= 0 leave p no choice.
+    """
+    shape = builder.shape(node)
+    sign = builder.committed(f"{name}/sign", shape, oracle="advice", recipe=ReluGate(node, 1 << bits))
+    builder.range_check(sign, 0, 1, f"{name}/sign")
+    labels = LETTERS[: len(shape)]
+    part = builder.contract(sign, node, f"{labels},{labels}->{labels}")
+    builder.unsigned_range(part, bits, f"{name}/part")
+    builder.unsigned_range(builder.combine((1, part), (-1, node)), bits, f"{name}/rest")
+    return part

@@ -95,7 +95,26 @@ class Ratio:
     shift: int
 
 
-Recipe = Quotient | RemainderLimb | ValueLimb | ReluOutput | ReluGate | Gated | TableValue | Largest | IsZero | Ratio
+@dataclass(frozen=True)
+class SquareRoot:
+    """floor(sqrt(source)); 0 where source is negative."""
+
+    source: int
+
+
+Recipe = (
+    Quotient
+    | RemainderLimb
+    | ValueLimb
+    | ReluOutput
+    | ReluGate
+    | Gated
+    | TableValue
+    | Largest
+    | IsZero
+    | Ratio
+    | SquareRoot
+)
 
 
 def reads(recipe: Recipe) -> tuple[int, ...]:

@@ -70,6 +70,17 @@ def filtered(matrix: Array, x: Array, bound: int) -> Array:
     return lax.map(lambda row: weighted(row, x, bound), matrix)
 
 
+def square_root(x: Array) -> Array:
+    """floor(sqrt(x)) of int64 below 2**62; 0 where x is negative.
+
+    The root of the nearest float64 is within one of it.
+    """
+    x = jnp.maximum(x, 0)
+    root = jnp.floor(jnp.sqrt(x.astype(np.float64))).astype(np.int64)
+    root = jnp.where(root * root > x, root - 1, root)
+    return jnp.where((root + 1) * (root + 1) <= x, root + 1, root)
+
+
 def contract(node: Contract, left: Array, right: Array, bounds: tuple[int, int]) -> Array:
     """The contraction of `node`, whose labels describe the operands given.
 

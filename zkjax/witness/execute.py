@@ -32,6 +32,7 @@ from zkjax.circuit.recipes import (
     ReluGate,
     ReluOutput,
     RemainderLimb,
+    SquareRoot,
     TableValue,
     ValueLimb,
 )
@@ -440,6 +441,8 @@ def follow(recipe: Recipe, source: Array, other: Array = None) -> Array:
             nonzero = jnp.where(other == 0, 1, other)
             ratio = ((source << np.int64(shift + 1)) + other) // (2 * nonzero)
             return jnp.where(other == 0, 0, ratio)
+        case SquareRoot():
+            return exact.square_root(source)
     raise WitnessError(f"unknown recipe {recipe}")
 
 
