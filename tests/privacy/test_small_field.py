@@ -18,8 +18,9 @@ from zkjax.fields.mersenne61 import K
 from zkjax.prover.products import prove_products
 from zkjax.statement.relations import Product, Quadratic, Relations, product_sumcheck_claim
 from zkjax.transcript import sponge
-from zkjax.transcript.channel import ProverChannel
+from zkjax.transcript.channel import ProverChannel, VerifierChannel
 from zkjax.transcript.sponge import Transcript
+from zkjax.verifier.products import verify_products
 
 SMALL = 7
 ELEMENTS = SMALL * SMALL
@@ -110,3 +111,62 @@ def test_a_factor_without_its_mask_is_found():
 def test_two_witnesses_give_the_same_number_of_messages():
     rng = random.Random(4)
     assert len(transcript_of(K(0), K(0), rng)) == len(transcript_of(K(3, 5), K(2, 1), rng))
+
+
+# Against the simulator
+
+
+class Inventing(VerifierChannel):
+    """What `simulator.InventingChannel` does, over the small field: every message is uniform."""
+
+    def __init__(self, rng: random.Random):
+        super().__init__(Transcript(bytes(32)), b"")
+        self.rng = rng
+        self.sent: list[K] = []
+
+    def receive_public(self, label: str, count: int) -> list[K]:
+        values = [uniform(self.rng) for _ in range(count)]
+        self.transcript.absorb(label, b"".join(value.to_bytes() for value in values))
+        self.sent += values
+        return values
+
+
+def invented(rng: random.Random) -> list[K]:
+    """The messages of `transcript_of`, from the verifier's half alone."""
+    channel = Inventing(rng)
+    (claim,) = channel.receive_hidden("claim", 1)
+    coefficients = channel.receive_hidden("round", 2)
+    product_sumcheck_claim(claim, coefficients, channel.challenge("round"))
+    left, right, result = channel.receive_hidden("factors", 3)
+    verify_products(channel, Relations(quadratics=[Quadratic((Product(K(1), left, right),), result)]))
+    return channel.sent
+
+
+def pairs(runs: list[list[K]], a: int, b: int) -> Counter:
+    """How often each pair of values of two messages occurred."""
+    return Counter((run[a].re, run[a].im, run[b].re, run[b].im) for run in runs)
+
+
+def apart(first: Counter, second: Counter) -> float:
+    """Chi-square of homogeneity of two samples of one size, standardised."""
+    values = first.keys() | second.keys()
+    statistic = sum((first[value] - second[value]) ** 2 / (first[value] + second[value]) for value in values)
+    return (statistic - (len(values) - 1)) / (2 * (len(values) - 1)) ** 0.5
+
+
+def most_apart(rng: random.Random, **options) -> float:
+    """The two messages whose joint distribution differs most between real and invented transcripts."""
+    real = [transcript_of(K(3, 5), K(2, 1), rng, **options) for _ in range(PROOFS)]
+    made = [invented(rng) for _ in range(PROOFS)]
+    assert {len(run) for run in real} == {len(run) for run in made}
+    places = itertools.combinations(range(len(real[0])), 2)
+    return max(apart(pairs(real, a, b), pairs(made, a, b)) for a, b in places)
+
+
+def test_invented_transcripts_have_the_joint_distribution_of_real_ones():
+    assert most_apart(random.Random(5)) < 5
+
+
+@pytest.mark.parametrize("leak", ["claim", "round", "factors", "product cross terms"])
+def test_a_leak_is_told_from_an_invented_transcript(leak):
+    assert most_apart(random.Random(6), leak=leak) > 8
