@@ -74,6 +74,81 @@ def test_what_only_follows_from_a_problem_is_not_reported():
     assert not any("reshape" in what for what in whats)
 
 
+class Convolutional(nn.Module):
+    @nn.compact
+    def __call__(self, image):
+        image = nn.relu(nn.Conv(4, (3, 3))(image))
+        image = nn.max_pool(image, (2, 2), strides=(2, 2))
+        image = nn.avg_pool(nn.relu(nn.Conv(8, (3, 3))(image)), (2, 2))
+        return nn.Dense(3)(image.reshape((len(image), -1)))
+
+
+class Attention(nn.Module):
+    @nn.compact
+    def __call__(self, tokens):
+        return nn.Dense(3)(nn.MultiHeadDotProductAttention(2, qkv_features=8)(tokens, tokens).mean(axis=1))
+
+
+class AttentionByHand(nn.Module):
+    @nn.compact
+    def __call__(self, tokens):
+        query, key, value = (nn.Dense(8, name=name)(tokens) for name in ("query", "key", "value"))
+        weights = nn.softmax(jnp.einsum("bqd,bkd->bqk", query, key) / 4.0)
+        return nn.Dense(3)(jnp.einsum("bqk,bkd->bqd", weights, value).mean(axis=1))
+
+
+class Recurrent(nn.Module):
+    cell: nn.RNNCellBase
+
+    @nn.compact
+    def __call__(self, tokens):
+        return nn.Dense(3)(nn.RNN(self.cell)(tokens)[:, -1])
+
+
+class Embedded(nn.Module):
+    @nn.compact
+    def __call__(self, tokens):
+        return nn.Dense(3)(nn.Embed(7, 8)(tokens).mean(axis=1))
+
+
+def tokens(length=5):
+    return np.random.default_rng(0).integers(0, 7, (4, length, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "found"),
+    [
+        (
+            Convolutional(),
+            np.ones((4, 8, 8, 1), np.float32),
+            {
+                "the operation 'conv_general_dilated'": "dense layers",
+                "the operation 'reduce_window_max'": "remove pooling",
+                "the operation 'select_and_scatter_add'": "remove pooling",
+            },
+        ),
+        (Attention(), tokens(), {"a power with exponent -2": "as attention has it"}),
+        (AttentionByHand(), tokens(), {"a power with exponent -2": "as attention has it"}),
+        (Recurrent(nn.LSTMCell(8)), tokens(), {"a slice, or a turn of a loop": "recurrent layers over time"}),
+        (Recurrent(nn.GRUCell(8)), tokens(), {"a slice, or a turn of a loop": "recurrent layers over time"}),
+        (Recurrent(nn.LSTMCell(8)), tokens(65), {"the operation 'scan'": "at most 64 turns"}),
+        (Embedded(), tokens()[..., 0].astype(np.int32), {"'gather' of slices": "labels of the batch"}),
+    ],
+    ids=["convolutions", "attention", "attention by hand", "LSTM", "GRU", "long LSTM", "embedding"],
+)
+def test_what_is_beyond_dense_networks(model, inputs, found):
+    """Refused before any work: everything at once, with the lines of the user and a pointer to the page."""
+    batch = {"image": inputs, "label": np.eye(3, dtype=np.float32)[np.arange(4) % 3]}
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users run Flax
+        error = refused(step_with(), train_state(model, inputs), batch)
+    for what, remedy in found.items():
+        problem = next(problem for problem in error.problems if what in problem.what)
+        assert remedy in problem.remedy
+        assert "test_refusals.py:" in problem.line
+    assert len(error.problems) >= len(found)
+    assert str(error).splitlines()[-1].startswith("docs/coverage.md lists what can be proved")
+
+
 def test_dead_code_is_not_reported():
     def train_step(state, batch):
         weights = state["w"]

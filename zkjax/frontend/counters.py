@@ -21,7 +21,7 @@ from zkjax.errors import UserError
 from zkjax.frontend.trace import Atom, Constant, Equation, Trace, Variable, live, run
 from zkjax.frontend.values import Public
 
-_SAME = {"broadcast_in_dim", "reshape", "squeeze", "expand_dims", "copy", "copy_p", "stop_gradient"}
+_SAME = {"broadcast_in_dim", "reshape", "squeeze", "copy", "stop_gradient"}
 
 
 def increment(program: Trace, before: Variable, after: Atom) -> int | None:

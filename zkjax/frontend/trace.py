@@ -286,11 +286,11 @@ def _folded(program: Trace) -> Trace:
     return Trace(program.inputs, outputs, tuple(equations))
 
 
-_RESHAPING = {"broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "copy"}
+_RESHAPING = {"broadcast_in_dim", "reshape", "transpose", "squeeze", "copy"}
 ELEMENTWISE = {
     *("add", "sub", "mul", "div", "neg", "max", "min", "abs", "sign", "square", "integer_pow"),
     *("pow", "sqrt", "rsqrt", "exp", "log", "eq", "ne", "gt", "ge", "lt", "le", "and", "or", "not"),
-    *("select_n", "convert_element_type", "add_any", "stop_gradient", "copy_p", "copy"),
+    *("select_n", "convert_element_type", "add_any", "stop_gradient", "copy"),
 }
 
 

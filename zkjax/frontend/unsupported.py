@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from zkjax.errors import UserError
 
 NAMED_LEAVES = 3
+COVERAGE = "docs/coverage.md lists what can be proved, what it means in integers, and what it costs"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class UnsupportedError(UserError):
         count = len(self.problems)
         head = f"the training step contains {count} thing{'s' * (count > 1)} that cannot be proved:"
         body = [f"{number}. {problem}" for number, problem in enumerate(self.problems, start=1)]
-        super().__init__("\n".join([head, *body]))
+        super().__init__("\n".join([head, *body, COVERAGE]))
 
 
 def _merged(problems: list[Problem]) -> list[Problem]:
@@ -73,6 +74,7 @@ REMEDIES = {
     "sqrt": "remove normalisation by a square root, or an optimiser other than plain SGD",
     "rsqrt": "remove normalisation by a square root, or an optimiser other than plain SGD",
     "conv_general_dilated": "use dense layers",
+    "rev": "use dense layers in place of convolutions; reverse data outside of the step",
     "reduce_window_max": "remove pooling",
     "argmax": "compute accuracy outside of what flows into the new state",
     "slice": COLUMNS,

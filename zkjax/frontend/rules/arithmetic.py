@@ -13,6 +13,10 @@ from zkjax.frontend.unsupported import Refused
 from zkjax.frontend.values import Public, Real, Sign, Value, Values
 
 MAX_POWER = 8
+POWERS = (
+    f"use whole exponents from 0 to {MAX_POWER}; a softmax inside of the network, as attention has it, is not supported"
+    " yet, only one in front of the loss"
+)
 
 
 def _on_signs(
@@ -100,7 +104,7 @@ def _neg(values: Values, equation: Equation, inputs: list[Value]) -> Value:
 
 def _power(values: Values, value: Value, exponent: Fraction) -> Value:
     if exponent.denominator != 1 or not 0 <= exponent <= MAX_POWER:
-        raise Refused(f"a power with exponent {exponent}", f"use whole exponents from 0 to {MAX_POWER}")
+        raise Refused(f"a power with exponent {exponent}", POWERS)
     count = int(exponent)
     if isinstance(value, Sign):
         return value.mapped(lambda v: v**count)

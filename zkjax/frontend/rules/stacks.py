@@ -18,6 +18,10 @@ from zkjax.frontend.unsupported import COLUMNS, Refused
 from zkjax.frontend.values import Infinite, Public, Real, Sign, Stack, Value, Values
 
 ENTRYWISE = ELEMENTWISE | {"logistic", "tanh", "log1p", "expm1", "erf", "reduce_precision"}
+OVER_TIME = (
+    "loops run over stacked parameters: recurrent layers over time (RNN, LSTM, GRU) are not supported yet; of data, "
+    "keep the parts as leaves of their own"
+)
 OVER_LAYERS = "a slice, or a turn of a loop, along an axis of a value that is no stack of parameters"
 
 
@@ -93,7 +97,7 @@ def _part(values: Values, node: int, place: int) -> int:
             return graph.axes(inner, source[1:], shape)
     if found.shape[0] == 1:
         return reshaped(graph, node, shape)
-    raise Refused(OVER_LAYERS, COLUMNS)
+    raise Refused(OVER_LAYERS, OVER_TIME)
 
 
 def _of(value: Value) -> tuple[Value, ...]:
