@@ -46,6 +46,18 @@ def test_the_formats_of_a_statement_are_enough(network, bits, scale):
     assert zkjax.audit(train_step, state, batch_of(ROWS), statement) == digest
 
 
+@pytest.mark.parametrize("headroom", [1, 3, 8])
+@pytest.mark.parametrize("loss", ["squared", "softmax"])
+def test_with_more_headroom(network, loss, headroom):
+    def softmax(logits, labels):
+        return optax.softmax_cross_entropy(logits, labels).mean()
+
+    train_step, state = step_with(softmax) if loss == "softmax" else network[0], network[1]
+    statement = statement_of(train_step, state, headroom=headroom)
+    assert statement.circuit.digest() != statement_of(train_step, state).circuit.digest()
+    assert zkjax.audit(train_step, state, batch_of(ROWS), statement)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_in_every_spelling_of_an_activation(activation):
     train_step, state = plain(activation=ACTIVATIONS[activation])

@@ -27,6 +27,7 @@ from zkjax.fixedpoint.formats import (
     DEFAULT_BITS,
     LEAST_BITS,
     MOST_BITS,
+    MOST_HEADROOM,
     check_finite,
     data_format,
     label_format,
@@ -58,6 +59,7 @@ def compile(
     dataset: Any = None,
     before: Checkpoint | None = None,
     bits: int = DEFAULT_BITS,
+    headroom: int = 0,
 ) -> Program:
     """The exact integer program of `steps` training steps.
 
@@ -69,7 +71,8 @@ def compile(
     block; else they hold what calibration holds, and as much again. `before` is the commitment to the
     state that the block before ended in, if there is one: state leaves keep its formats. `bits` is the number of
     magnitude bits of activations and gradients; fewer are taken, but no fewer than 10, where the
-    proof of the ranges needs it.
+    proof of the ranges needs it. `headroom` is how many bits more everything computed and the state may grow beyond
+    calibration, each at the cost of a fraction bit; a run that leaves its ranges says how many it lacked.
 
     Raises UnsupportedError (all operations that cannot be proved, with source lines), BoundError
     (a value that may leave the field, with the remedy), UserError for anything else.
@@ -78,6 +81,8 @@ def compile(
         raise UserError(f"steps must be a whole number from 1 on, not {steps!r}")
     if isinstance(bits, bool) or not isinstance(bits, int) or not LEAST_BITS <= bits <= MOST_BITS:
         raise UserError(f"bits must be a whole number from {LEAST_BITS} to {MOST_BITS}, not {bits!r}")
+    if isinstance(headroom, bool) or not isinstance(headroom, int) or not 0 <= headroom <= MOST_HEADROOM:
+        raise UserError(f"headroom must be a whole number of bits from 0 to {MOST_HEADROOM}, not {headroom!r}")
     reading = read_step(train_step, state, batch)
     if isinstance(calibration, Mapping):
         raise UserError("calibration is an iterable of batches, not one batch: pass a list of them")
@@ -103,6 +108,7 @@ def compile(
     start = reading.schedule.start(initial)
     calibrated = calibrate(step, initial, leaves, reading.schedule.values(start, len(leaves)))
     _check_translation(reading, state, batches[0], calibrated.first)
+    calibrated = calibrated.enlarged(headroom)
     settled = {place.name: place.fraction_bits for place in before.type.tensors} if before is not None else {}
     numbers = reading.schedule.values(start, steps)
     plan, lowered = plan_block(

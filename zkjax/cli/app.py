@@ -64,13 +64,22 @@ def prove_command(
             help="How many proofs may open each new commitment: at least the blocks of the chain.",
         ),
     ] = DEFAULT_OPENINGS,
+    headroom: Annotated[
+        int,
+        typer.Option(
+            "--headroom",
+            min=0,
+            max=8,
+            help="Bits by which values may grow beyond calibration, more than usual; a run that needs some says so.",
+        ),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Train and prove one block of steps; write statement, proof and secrets to a run folder."""
     with outcome("prove", as_json) as result:
         from zkjax.cli.prove import prove
 
-        result.update(prove(experiment, steps, openings, out, resume_from, quiet=as_json))
+        result.update(prove(experiment, steps, openings, out, resume_from, headroom, quiet=as_json))
 
 
 @app.command("verify")

@@ -37,7 +37,9 @@ class BadFolder(UsageError):
     """The run folders of this block and of the block before must differ."""
 
 
-def prove(path: Path, steps: int, openings: int, out: Path, resume_from: Path | None, *, quiet: bool) -> dict[str, Any]:
+def prove(
+    path: Path, steps: int, openings: int, out: Path, resume_from: Path | None, headroom: int = 0, *, quiet: bool
+) -> dict[str, Any]:
     """Train and prove the next `steps` batches of an experiment; returns what `--json` prints.
 
     Without `resume_from` these are the first ones, from the experiment's own state. With it, they
@@ -75,6 +77,7 @@ def prove(path: Path, steps: int, openings: int, out: Path, resume_from: Path | 
                 calibration=batches,
                 dataset=experiment.dataset,
                 before=start.before,
+                headroom=headroom,
             )
 
             stages.enter("Witness")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import erf
 from typing import Any
 
@@ -37,13 +37,21 @@ Leaves = Mapping[str, Any]
 class Calibration:
     """Largest magnitudes seen: of every node, and of every state leaf before or after a step.
 
-    `batches` counts the batches that were run. `first` is the state after the first of them.
+    `batches` counts the batches that were run. `first` is the state after the first of them. `headroom` is by how many
+    bits the magnitudes were enlarged, which ranges that do not follow from them have to know.
     """
 
     nodes: tuple[float, ...]
     state: dict[str, float]
     batches: int
     first: dict[str, np.ndarray]
+    headroom: int = 0
+
+    def enlarged(self, bits: int) -> Calibration:
+        """As if everything had been 2**bits times as large, for formats with so many bits more of headroom."""
+        state = {name: largest * 2.0**bits for name, largest in self.state.items()}
+        nodes = tuple(largest * 2.0**bits for largest in self.nodes)
+        return replace(self, nodes=nodes, state=state, headroom=self.headroom + bits)
 
 
 def evaluate(

@@ -22,6 +22,7 @@ LEAST_BITS = 10
 MOST_BITS = 13
 LEAST_EFFECTIVE_BITS = 8
 MAX_SHIFT = 32
+MOST_HEADROOM = 8
 ROOM_BITS = 3
 NATIVE_FRACTION = 12
 NATIVE_BITS = 16
@@ -157,8 +158,8 @@ def label_format(classes: int, shape: tuple[int, ...]) -> DataFormat:
     return DataFormat(0, 0, classes - 1, True, shape)
 
 
-def state_bits(name: str, largest: float, fraction: int | None = None) -> int:
-    """Range bits of a state leaf: one more than calibrated, and room for |w| < 2 at least.
+def state_bits(name: str, largest: float, fraction: int | None = None, headroom: int = 0) -> int:
+    """Range bits of a state leaf: one more than calibrated, and room for |w| < 2, of `headroom` bits more, at least.
 
     With a `fraction` of its own it is a leaf of the optimiser, such as a momentum, which grows with the
     steps: MEMORY_HEADROOM bits more than calibrated, as far as MEMORY_BITS reach.
@@ -168,8 +169,9 @@ def state_bits(name: str, largest: float, fraction: int | None = None) -> int:
     if fraction is not None:
         bits = fraction + (exponent(largest) if largest > 0 else 0) + MEMORY_HEADROOM
         return min(MEMORY_BITS, max(1, -(-bits // MEMORY_STEP)) * MEMORY_STEP)
-    bits = exponent(largest) + 1 if largest > 0 else LEAST_STATE_BITS
-    return STATE_FRACTION + max(bits, LEAST_STATE_BITS)
+    least = LEAST_STATE_BITS + headroom
+    bits = exponent(largest) + 1 if largest > 0 else least
+    return STATE_FRACTION + max(bits, least)
 
 
 def check_finite(what: str, values: np.ndarray) -> None:
@@ -205,7 +207,7 @@ def quantized_state(name: str, form: WeightFormat, values: Any) -> np.ndarray:
     what = f"state leaf {name!r}"
     check_finite(what, values)
     rounded = np.rint(values * 2.0**form.state_fraction)
-    remedy = "compile from this state, with the batches of the block as calibration="
+    remedy = "compile from this state, with the batches of the block as calibration=, or with more headroom="
     check_range(what, values, rounded, -(1 << form.bits), (1 << form.bits) - 1, form.state_fraction, remedy)
     return rounded.astype(np.int64)
 

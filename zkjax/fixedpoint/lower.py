@@ -373,11 +373,12 @@ class Lowering:
     def _fraction(self, index: int) -> int:
         """Fraction bits that place the calibrated magnitude, folded, below the limit, with headroom."""
         precision = self.precision
+        least = LEAST_LOGIT_BITS + self.calibration.headroom
         if index in self.roles.logits and self.calibration.nodes[index] == 0:  # the last layer starts at zero
-            return precision.bits + ROOM_BITS - LEAST_LOGIT_BITS
+            return precision.bits + ROOM_BITS - least
         largest = self._magnitude(index)
         if index in self.roles.logits:
-            return precision.bits + ROOM_BITS - max(LEAST_LOGIT_BITS, exponent(largest) + LOGIT_ROOM)
+            return precision.bits + ROOM_BITS - max(least, exponent(largest) + LOGIT_ROOM)
         arguments = [other for other in self.roles.arguments if not is_spread(self.step.nodes, other)]
         if index in arguments:  # one format for all, so that layers share tables
             largest = max(self._magnitude(other) for other in arguments)

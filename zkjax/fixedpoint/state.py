@@ -37,7 +37,12 @@ def state_formats(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed])
         fraction = _inner_fraction(plan, name, units, committed)
         form = WeightFormat(
             fraction_bits=fraction,
-            bits=state_bits(name, plan.calibration.state[name], committed[name] if plan.is_memory(name) else None),
+            bits=state_bits(
+                name,
+                plan.calibration.state[name],
+                committed[name] if plan.is_memory(name) else None,
+                plan.calibration.headroom,
+            ),
             step=0,
             initial={other: rounded(row, fraction - committed[other]) for other, row in response.initial.items()},
             state_fraction=committed[name],

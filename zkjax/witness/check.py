@@ -6,7 +6,8 @@ something else made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +20,8 @@ from zkjax.statement.tables import Table
 from zkjax.witness.execute import Witness, executor
 from zkjax.witness.plan import Phase, Plan
 
-_RAISE_BITS = "calibrate on more batches, raise the magnitude bits, or lower the learning rate"
-_DATA = "the data must lie in the declared range: rescale them, or calibrate on rows like these"
-_STATE = "the state must lie in the declared range: raise the bits of the weights"
+_DATA = "compile with dataset= or calibration= that hold such rows, or rescale the data"
+_LIMB = re.compile(r"(/limb)?\[\d+:\d+\]$")
 _INTERNAL = "the values do not follow the program: run it again with `execute`"
 
 
@@ -30,7 +30,7 @@ class OutOfRangeError(WitnessError):
 
     `name` is "layer/tensor"; `step` is None for tensors without an axis of steps, and `index`
     then counts all axes of the tensor, otherwise those after the steps. `bound` is the inclusive
-    range (lowest, highest) that `value` should lie in.
+    range (lowest, highest) that `value` should lie in, both in integers of `fraction_bits` fraction bits.
     """
 
     def __init__(
@@ -42,12 +42,15 @@ class OutOfRangeError(WitnessError):
         value: int,
         bound: tuple[int, int],
         remedy: str,
+        fraction_bits: int = 0,
     ):
         self.name, self.step, self.index = name, step, index
-        self.value, self.bound, self.remedy = value, bound, remedy
+        self.value, self.bound, self.remedy, self.fraction_bits = value, bound, remedy, fraction_bits
         when = "" if step is None else f" at step {step}"
         expected = f"expected {bound[0]}" if bound[0] == bound[1] else f"outside [{bound[0]}, {bound[1]}]"
-        super().__init__(f"{name}{when}, index {index}: value {value}, {expected}; {remedy}")
+        unit = 2.0**-fraction_bits
+        real = f" ({value * unit:.6g}, outside [{bound[0] * unit:.6g}, {bound[1] * unit:.6g}])" if fraction_bits else ""
+        super().__init__(f"{name}{when}, index {index}: value {value}, {expected}{real}; {remedy}")
 
 
 @dataclass(frozen=True)
@@ -76,18 +79,18 @@ def _violations(plan: Plan, witness: Witness) -> Iterator[_Violation | None]:
         expected = _expected(circuit.tables[lookup.table], columns)
         limbs_of = _limbs_of(plan, lookup)
         for column, (node, bounds) in enumerate(zip(lookup.coordinates, expected, strict=True)):
-            name = lookup.name if column == 0 else _name(circuit, node)
-            remedy = _remedy(circuit, lookup) if column == 0 else _INTERNAL
+            name = _LIMB.sub("", lookup.name) if column == 0 else _name(circuit, node)
+            remedy = _remedy(lookup) if column == 0 else lambda value, bound: _INTERNAL
             violation = _first(plan, node, columns[column], bounds, (order, column), name, remedy)
             if violation is not None and limbs_of is not None:
                 source, bounds = limbs_of
-                name, values = name.rsplit("/", 1)[0], witness.values.stored(source)
+                values = witness.values.stored(source)
                 violation = _first(plan, source, values, bounds, (order, 0), name, remedy) or violation
             yield violation
     for order, node in enumerate(circuit.zeros):
         position = (len(circuit.lookups) + order, 0)
         name = f"zero node {node}"
-        yield _first(plan, node, witness.values.stored(node), (0, 0), position, name, _INTERNAL)
+        yield _first(plan, node, witness.values.stored(node), (0, 0), position, name, lambda value, bound: _INTERNAL)
 
 
 def _limbs_of(plan: Plan, lookup: Lookup) -> tuple[int, tuple[int, int]] | None:
@@ -126,7 +129,7 @@ def _first(
     bounds: tuple,
     order: tuple[int, int],
     name: str,
-    remedy: str,
+    remedy: Callable[[int, tuple[int, int]], str],
 ) -> _Violation | None:
     low, high = bounds
     if isinstance(low, int):
@@ -139,6 +142,7 @@ def _first(
             return None
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
     bound = (low, high) if isinstance(low, int) else (int(low[index]), int(high[index]))
+    value, kind = int(values[index]), plan.lowered.circuit.nodes[node]
     steps = plan.lowered.circuit.steps
     phase = plan.phases[node]
     stepped = phase is Phase.STEPPED
@@ -146,9 +150,10 @@ def _first(
         name,
         step=index[0] if stepped else None,
         index=index[1:] if stepped else index,
-        value=int(values[index]),
+        value=value,
         bound=bound,
-        remedy=remedy,
+        remedy=remedy(value, bound),
+        fraction_bits=kind.fraction_bits if isinstance(kind, Committed) else 0,
     )
     time = index[0] if stepped else (-1 if phase is Phase.STATIC else steps)
     return _Violation(error, (time, *order))
@@ -159,15 +164,24 @@ def _name(circuit: Circuit, node: int) -> str:
     return kind.name if isinstance(kind, Committed) else f"node {node}"
 
 
-def _remedy(circuit: Circuit, lookup: Lookup) -> str:
-    """What the user can do when the first coordinate of `lookup` leaves its table."""
+def _remedy(lookup: Lookup) -> Callable[[int, tuple[int, int]], str]:
+    """What the user can do when the first coordinate of `lookup`, a value, leaves its table, a bound."""
     if "remainder[" in lookup.name:
-        return _INTERNAL
+        return lambda value, bound: _INTERNAL
     if lookup.name.startswith("data/"):
-        return _DATA
-    if lookup.name.startswith(("before/", "after/")):
-        return _STATE
-    return _RAISE_BITS
+        return lambda value, bound: _DATA
+    return _widen
+
+
+def _widen(value: int, bound: tuple[int, int]) -> str:
+    """By the option of `zkjax.compile` that moves every range, by as many bits as this value lacks."""
+    largest = max(abs(bound[0]), abs(bound[1]) + 1)
+    lacking = max(1, (max(value + 1, -value) - 1).bit_length() - (largest - 1).bit_length())
+    return (
+        f"compile with headroom= {lacking} higher (prove --headroom), which widens every range by {lacking} "
+        f"bit{'s' * (lacking > 1)}; or calibrate on more batches (calibration=) in which it grows as far, "
+        "or lower the learning rate"
+    )
 
 
 def saturations(lowered: Lowered, witness: Witness) -> dict[str, int]:
