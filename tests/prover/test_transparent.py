@@ -90,11 +90,11 @@ def logup_on_host(seed: int) -> tuple[ProverChannel, tuple[list[K], K, K], Fract
     alpha = random_elements(seed, 1)[0]
     columns = Columns((Column(1, alpha, values), Column(0, alpha, np.arange(4), None, None, counts)), 2, 1, K.ONE)
     channel = ProverChannel(Transcript(protocol(seed)), random_elements(seed, logup_pads(DEPTH)))
-    tree, owed = DEFAULT.tree(columns), Relations()
+    forest, owed = DEFAULT.forest([columns]), Relations()
     plan = SimpleNamespace(classes=(LookupClass(2, (0,), (0,)),))
-    plain = [tree.root()]
+    plain = forest.roots()
     roots = lookup._send_roots(channel, plain, owed)
-    ((point, p, q),) = lookup._reduce_layers(channel, plan, [tree], plain, roots, owed)
+    ((point, p, q),) = lookup._reduce_layers(channel, plan, forest, plain, roots, owed)
     (leaves,) = columns.pieces(1 << DEPTH)
     assert channel.plaintext(owed.zeros[0]) == 0
     return channel, (point, channel.plaintext(p), channel.plaintext(q)), leaves

@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import jax
 
+from zkjax.compute.forest import Forest, PieceForest, TreeByTree
 from zkjax.compute.leaves import Columns
 from zkjax.compute.piece_trees import PieceLayer, PieceTree
 from zkjax.compute.pieced import Pieced, whole
@@ -33,6 +35,9 @@ class Backend(Protocol):
     def tree(self, columns: Columns) -> Tree:
         """The tree of fractions over these leaves."""
 
+    def forest(self, columns: Sequence[Columns]) -> Forest:
+        """The trees over the leaves of each of `columns`, to be walked through together."""
+
     def product(self, f: Ext | Pieced, g: Ext | Pieced, lanes: int = 1) -> Product:
         """The product sumcheck of two tables K[2^n lanes], over the n variables in front.
 
@@ -48,6 +53,9 @@ class BlockedBackend:
     def tree(self, columns: Columns) -> PieceTree:
         return PieceTree(columns)
 
+    def forest(self, columns: Sequence[Columns]) -> Forest:
+        return PieceForest(columns) if len(columns) > 1 else TreeByTree([*map(PieceTree, columns)])
+
     def product(self, f: Ext | Pieced, g: Ext | Pieced, lanes: int = 1) -> PieceProduct:
         return PieceProduct(f, g, lanes)
 
@@ -60,6 +68,9 @@ class WholeBackend:
 
     def tree(self, columns: Columns) -> WholeTree:
         return WholeTree(self._kernels, columns)
+
+    def forest(self, columns: Sequence[Columns]) -> Forest:
+        return TreeByTree([*map(self.tree, columns)])
 
     def product(self, f: Ext | Pieced, g: Ext | Pieced, lanes: int = 1) -> WholeProduct:
         return WholeProduct(self._kernels, whole(f), whole(g), lanes)

@@ -32,6 +32,11 @@ def pyramid(point: tuple[K, ...]) -> Ext:
     return blocked.equality_pyramid(Ext.from_list([K.ZERO] * (LOG_PIECE - len(point)) + list(point)))
 
 
+@lru_cache(maxsize=4)
+def _piece_weights(point: tuple[K, ...]) -> list[K]:
+    return equality_weights(point).to_list()
+
+
 def _padding() -> Fractions:
     """A piece of fractions 0/1, shared."""
     zeros, ones = constant_planes(PIECE)
@@ -52,13 +57,15 @@ class PieceTree:
 
     The leaves, a third of the tree, are not kept: they are made from the columns for the first layer above
     them, and again for the first sums and the first fold of their own layer.
+
+    Layers below number `top` are left to the caller.
     """
 
-    def __init__(self, columns: Columns):
-        self._columns = columns
+    def __init__(self, columns: Columns, top: int = 0):
+        self._columns, self._top = columns, top
         depth = columns.depth
         self._layers: list[list[Fractions | None]] = [[]] * (depth + 1)
-        for number in reversed(range(depth)):
+        for number in reversed(range(top, depth)):
             half = max((1 << (number + 1)) // PIECE // 2, 1)
             self._layers[number] = on_all_cores(partial(self._parents, number), range(half))
         self._spares = Spares(tables=4)
@@ -86,9 +93,12 @@ class PieceTree:
         is_leaf = number == self._columns.depth
         return self._columns.piece(at, PIECE) if is_leaf else self._layers[number][at]
 
+    def top(self) -> Fractions:
+        """The nodes of layer `top`, at the start of a piece each."""
+        return self._piece(self._top, 0) or _padding()
+
     def root(self) -> tuple[K, K]:
-        (root,) = self._layers[0]
-        assert root is not None
+        root = self.top()
         return _first(root.p), _first(root.q)
 
     def layer(self, number: int, point: Sequence[K], ratio: K) -> PieceLayer:
@@ -213,7 +223,7 @@ class PieceLayer:
         """Equality weights of the pieces in the coming round."""
         self._weights = [K.ONE]
         if len(self._tables) > 1:
-            self._weights = equality_weights(self._left[1 : len(self._left) - LOG_PIECE]).to_list()
+            self._weights = _piece_weights(tuple(self._left[1 : len(self._left) - LOG_PIECE]))
 
     @cached_property
     def _padded(self) -> Children:
@@ -301,11 +311,15 @@ class PieceLayer:
             return Factors(folded_tables(low.tables, high.tables, r), c0, c1)
         return None if low is None else folded_tables(low, high, r)
 
+    def give_up(self) -> Children:
+        """What is left of all tables, at the start of a piece each; p0 holds u0 = p0 + ratio q0."""
+        tables = self._tables.pop()
+        self._spares.give(tables)
+        return tables
+
     def children(self) -> tuple[K, K, K, K]:
         """p0, p1, q0, q1 at the challenges, after the last round."""
-        tables = self._tables.pop()
-        mixed, p1, q0, q1 = (_first(table) for table in tables)
-        self._spares.give(tables)
+        mixed, p1, q0, q1 = (_first(table) for table in self.give_up())
         return mixed - self._ratio * q0, p1, q0, q1
 
 

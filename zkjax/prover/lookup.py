@@ -11,7 +11,8 @@ from math import prod
 
 import numpy as np
 
-from zkjax.compute.backend import DEFAULT, Backend, Tree
+from zkjax.compute.backend import DEFAULT, Backend
+from zkjax.compute.forest import Forest
 from zkjax.compute.leaves import Column, Columns
 from zkjax.fields.mersenne61 import K
 from zkjax.statement.claims import ClaimSet
@@ -51,10 +52,12 @@ def prove_lookups(
     vanishes, which has probability below 2^-90.
     """
     channel.begin("lookups")
-    trees = [backend.tree(class_columns(plan, cls, alpha, beta, values, multiplicities)) for cls in plan.classes]
-    plain = [tree.root() for tree in trees]
+    forest = backend.forest(
+        [class_columns(plan, cls, alpha, beta, values, multiplicities) for cls in plan.classes]
+    )
+    plain = forest.roots()
     roots = _send_roots(channel, plain, owed)
-    leaves = _reduce_layers(channel, plan, trees, plain, roots, owed)
+    leaves = _reduce_layers(channel, plan, forest, plain, roots, owed)
     weight = channel.challenge("lookup claims")
     scale = K.ONE
     for cls, (point, numerator, denominator) in zip(plan.classes, leaves, strict=True):
@@ -116,7 +119,7 @@ def _send_roots(channel: ProverChannel, plain: list[Plain], owed: Relations) -> 
 def _reduce_layers(
     channel: ProverChannel,
     plan: Plan,
-    trees: list[Tree],
+    forest: Forest,
     plain_roots: list[Plain],
     roots: list[Fraction],
     owed: Relations,
@@ -133,24 +136,19 @@ def _reduce_layers(
         weights = layer_weights(batching, list(current))
         claim = layer_claim(weights, current)
         plain_claim = sum((plain[j][0] * weights[j][0] + plain[j][1] * weights[j][1] for j in plain), K.ZERO)
-        rounds = {index: trees[index].layer(layer, point, batching) for index in current}
+        rounds = forest.layer(layer, point, batching, {index: weights[index][0] for index in current})
         challenges: list[K] = []
         for coordinate in point:
-            constant, square = K.ZERO, K.ZERO
-            for index, sumcheck in rounds.items():
-                at_zero, leading = sumcheck.sums()
-                constant += weights[index][0] * at_zero
-                square += weights[index][0] * leading
+            constant, square = rounds.sums()
             # (1 - c) g(0) + c g(1) = claim, where c is the coordinate.
             linear = (plain_claim - constant) / coordinate - square
             coefficients = channel.send_hidden("lookup round", [linear, square])
             challenge = channel.challenge("lookup round")
             claim = weighted_sumcheck_claim(claim, coefficients, coordinate, challenge)
             plain_claim = constant + challenge * (linear + challenge * square)
-            for sumcheck in rounds.values():
-                sumcheck.fold(challenge)
+            rounds.fold(challenge)
             challenges.append(challenge)
-        values = {index: sumcheck.children() for index, sumcheck in rounds.items()}
+        values = rounds.children()
         children = {index: channel.send_hidden("lookup children", values[index]) for index in current}
         owed.quadratics.append(layer_relation(weights, children, claim))
         half = channel.challenge("lookup half")
