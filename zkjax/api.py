@@ -110,15 +110,13 @@ def _plan(run: Run, committed: Checkpoint) -> Plan:
 
 
 def _tensors(run: Run, role: str) -> dict:
-    return {node: run.witness.values[node] for node in run.lowered.circuit.committed(role)}
+    return {node: run.witness.values.stored(node) for node in run.lowered.circuit.committed(role)}
 
 
 def _same(plan: Plan, role: str, known: Checkpoint, tensors: dict) -> Checkpoint:
     """`known`, once it is sure to be a commitment to `tensors`."""
-    known.in_role(plan, role)
-    held = known.tensors
-    for node, values in tensors.items():
+    node = known.in_role(plan, role).difference(tensors)
+    if node is not None:
         name = plan.circuit.nodes[node].name
-        if not (held[name] == values).all():
-            raise OtherCommitment(f"{known!r} is not a commitment to this run's {role}: {name!r} differs")
+        raise OtherCommitment(f"{known!r} is not a commitment to this run's {role}: {name!r} differs")
     return known

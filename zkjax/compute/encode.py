@@ -25,6 +25,8 @@ from zkjax.fields.vectors import Ext
 # A row of eight entries is one vector of 512 bits.
 BLOCK_ROWS = 8
 TRANSPOSED = 1 << 10
+# Of the lengths that this process has encoded.
+_compiled: set[int] = set()
 
 
 class _Buffers(NamedTuple):
@@ -86,7 +88,10 @@ def encode(rows: int, block: Callable[[int, int], tuple[Ext, Ext]], log_length: 
         out[:, start:stop] = np.asarray(buffers.columns)[:, : stop - start]
         idle.append(buffers)
 
-    first, *others = range(0, rows, BLOCK_ROWS)
+    starts = list(range(0, rows, BLOCK_ROWS))
     with jax.enable_x64(True):
-        write(first)  # compiles
-        on_all_cores(write, others)
+        if log_length not in _compiled:
+            # Threads that meet a program for the first time would each compile it.
+            write(starts.pop())
+            _compiled.add(log_length)
+        on_all_cores(write, starts)

@@ -8,7 +8,7 @@ is random comes from one key, so that a commitment can be made again from its te
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
 
@@ -79,6 +79,16 @@ class Oracle:
         other = object.__new__(Oracle)
         other.__dict__.update(self.__dict__, layout=layout)
         return other
+
+    def difference(self, tensors: Mapping[int, np.ndarray]) -> int | None:
+        """The first node of the layout whose values in `tensors` are not those committed to, if there is one.
+
+        Raises TensorError as a commitment to them would.
+        """
+        for block, (place, values) in zip(self.layout.blocks, _placed(self.layout, self.message, tensors), strict=True):
+            if not all(cores.on_all_cores(_holds, _in_parts(place, values))):
+                return block.node
+        return None
 
     def open_columns(self, positions: Iterable[int]) -> bytes:
         """What `verifier.merkle.receive_columns` reads: columns by position, then siblings by level.
@@ -189,6 +199,16 @@ def places(layout: OracleLayout) -> tuple:
 def _message(layout: OracleLayout, code: Code, tensors: Mapping[int, np.ndarray]) -> Ext:
     message = Ext(*host.mapped((2, layout.rows, code.message), np.uint64))
     parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for place, values in _placed(layout, message, tensors):
+        parts += _in_parts(place, values)
+    cores.on_all_cores(_write_residues, parts)
+    return message
+
+
+def _placed(
+    layout: OracleLayout, message: Ext, tensors: Mapping[int, np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each tensor of a layout the view of the message that is its place, and its values."""
     for block in layout.blocks:
         if block.node not in tensors:
             raise TensorError(f"no values for node {block.node} of the commitment to {layout.name}")
@@ -199,10 +219,9 @@ def _message(layout: OracleLayout, code: Code, tensors: Mapping[int, np.ndarray]
                 f"got {values.dtype} of shape {values.shape}"
             )
         padded = tuple(1 << axis_bits(size) for size in block.shape)
-        place = tuple(message)[block.lane].reshape(-1)[block.offset : block.offset + (1 << block.bits)].reshape(padded)
-        parts += _in_parts(place[(*map(slice, block.shape), ...)], values)
-    cores.on_all_cores(_write_residues, parts)
-    return message
+        plane = tuple(message)[block.lane].reshape(-1)
+        place = plane[block.offset : block.offset + (1 << block.bits)].reshape(padded)
+        yield place[(*map(slice, block.shape), ...)], values
 
 
 def _in_parts(place: np.ndarray, values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -213,6 +232,13 @@ def _in_parts(place: np.ndarray, values: np.ndarray) -> list[tuple[np.ndarray, n
     if rows == 1 and values.ndim > 1:
         return [part for pair in zip(place, values, strict=True) for part in _in_parts(*pair)]
     return [(place[at : at + rows], values[at : at + rows]) for at in range(0, values.shape[0], rows)]
+
+
+def _holds(part: tuple[np.ndarray, np.ndarray]) -> bool:
+    place, values = part
+    residues = np.empty(values.shape, np.uint64)
+    _write_residues((residues, values))
+    return np.array_equal(place, residues)
 
 
 def _write_residues(part: tuple[np.ndarray, np.ndarray]) -> None:

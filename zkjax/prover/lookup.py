@@ -52,9 +52,7 @@ def prove_lookups(
     vanishes, which has probability below 2^-90.
     """
     channel.begin("lookups")
-    forest = backend.forest(
-        [class_columns(plan, cls, alpha, beta, values, multiplicities) for cls in plan.classes]
-    )
+    forest = backend.forest([class_columns(plan, cls, alpha, beta, values, multiplicities) for cls in plan.classes])
     plain = forest.roots()
     roots = _send_roots(channel, plain, owed)
     leaves = _reduce_layers(channel, plan, forest, plain, roots, owed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import jax
 import numpy as np
@@ -158,11 +159,13 @@ def _send_combinations(
 
 def _combined(weights: Ext, rows: Ext) -> Ext:
     """sum of weights_i * rows_i, a few rows at a time."""
-    total = Ext(*np.zeros((2, rows.shape[1]), dtype=np.uint64))
-    for start in range(0, rows.shape[0], 8):
+
+    def combined(start: int) -> Ext:
         part = slice(start, start + 8)
-        total = ext_add(total, ext_sum(ext_mul(weights[part][:, None], rows[part]), axis=0))
-    return total
+        return ext_sum(ext_mul(weights[part][:, None], rows[part]), axis=0)
+
+    parts = on_all_cores(combined, range(0, rows.shape[0], 8))
+    return reduce(ext_add, parts, Ext(*np.zeros((2, rows.shape[1]), dtype=np.uint64)))
 
 
 def address_space(layout: Layout, oracles: Sequence[Oracle], log_piece: int = LOG_PIECE) -> Pieced:
