@@ -16,6 +16,7 @@ from zkjax.files.ledger import Ledger
 from zkjax.program import Program, compile
 from zkjax.prover.checkpoint import Checkpoint, OtherCommitment
 from zkjax.prover.prove import Commitments, Progress, prove_block
+from zkjax.statement.circuit import Committed
 from zkjax.statement.parameters import DEFAULT_OPENINGS, MAX_OPENINGS
 from zkjax.statement.plan import Plan
 from zkjax.statement.proof import Proof
@@ -117,6 +118,7 @@ def _same(plan: Plan, role: str, known: Checkpoint, tensors: dict) -> Checkpoint
     """`known`, once it is sure to be a commitment to `tensors`."""
     node = known.in_role(plan, role).difference(tensors)
     if node is not None:
-        name = plan.circuit.nodes[node].name
-        raise OtherCommitment(f"{known!r} is not a commitment to this run's {role}: {name!r} differs")
+        committed = plan.circuit.nodes[node]
+        assert isinstance(committed, Committed)
+        raise OtherCommitment(f"{known!r} is not a commitment to this run's {role}: {committed.name!r} differs")
     return known
