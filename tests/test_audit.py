@@ -12,8 +12,10 @@ import pytest
 
 import zkjax
 from tests.frontend.steps import ACTIVATIONS, LOSSES, Network, batch_of, plain, step_with, train_state
+from zkjax.fixedpoint.compile import lower_block, plan_formats
+from zkjax.fixedpoint.fineness import TooCoarse
 from zkjax.fixedpoint.published import OtherFormats
-from zkjax.recompile import OtherProgram
+from zkjax.recompile import OtherProgram, examine
 from zkjax.statement.statement import Statement
 
 ROWS = 20
@@ -43,7 +45,7 @@ def test_the_formats_of_a_statement_are_enough(network, bits, scale):
     train_step, state = network
     statement = statement_of(train_step, state, bits=bits, scale=scale)
     digest = statement.circuit.digest().hex()
-    assert zkjax.audit(train_step, state, batch_of(ROWS), statement) == digest
+    assert zkjax.audit(train_step, shapes(state), shapes(batch_of(ROWS)), statement) == digest
 
 
 @pytest.mark.parametrize("headroom", [1, 3, 8])
@@ -55,7 +57,12 @@ def test_with_more_headroom(network, loss, headroom):
     train_step, state = step_with(softmax) if loss == "softmax" else network[0], network[1]
     statement = statement_of(train_step, state, headroom=headroom)
     assert statement.circuit.digest() != statement_of(train_step, state).circuit.digest()
-    assert zkjax.audit(train_step, state, batch_of(ROWS), statement)
+    assert zkjax.audit(train_step, shapes(state), shapes(batch_of(ROWS)), statement)
+    if headroom == 8:  # of 12 bits, hardly one is left
+        with pytest.raises(TooCoarse, match="with the values given here"):
+            zkjax.audit(train_step, state, batch_of(ROWS), statement)
+    else:
+        assert zkjax.audit(train_step, state, batch_of(ROWS), statement)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -226,3 +233,88 @@ def test_names_that_are_nonsense_are_refused(network, old, new):
         zkjax.audit(
             train_step, state, batch_of(ROWS), replace(statement, circuit=replace(statement.circuit, nodes=nodes))
         )
+
+
+# Formats that are too coarse
+
+
+def coarse(train_step, state, *, nodes=0, only="") -> Statement:
+    """What a prover makes who says that some values are 2^nodes times as large."""
+    program = zkjax.compile(train_step, state, batch_of(), steps=3)
+    plan = program.plan
+    named = {tensor.node for tensor in plan.tensors if only in tensor.name}
+    sizes = tuple(size * 2.0**nodes if node in named else size for node, size in enumerate(plan.calibration.nodes))
+    calibration = replace(plan.calibration, nodes=sizes)
+    bits, numbers = plan.precision.bits, plan.numbers
+    other = plan_formats(plan.step, calibration, plan.data, numbers, bits, {}, plan.counters)
+    circuit = lower_block(other, rows=ROWS).circuit
+    return Statement(circuit, np.arange(12).reshape(3, 4), 8, (bytes(32),) * 3)
+
+
+@pytest.mark.parametrize(("nodes", "only"), [(12, "pre_activation"), (14, "pre_activation"), (26, "Dense_0/gradient")])
+def test_formats_in_which_nothing_can_be_trained_are_refused(network, nodes, only):
+    """Such a statement is about the step, and a proof of it would hold: the audit alone can refuse it."""
+    train_step, state = network
+    statement = coarse(train_step, state, nodes=nodes, only=only)
+    digest = statement.circuit.digest().hex()
+    given = train_step, shapes(state), shapes(batch_of(ROWS)), statement
+    assert zkjax.audit(*given, least_bits=0) == digest
+    with pytest.raises(TooCoarse, match=f"{only}' has few bits in its unit of 2.* whatever the data are"):
+        zkjax.audit(*given)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "only"), [(8, ""), (8, "pre_activation"), (16, "Dense_0/gradient"), (14, "gradient")]
+)
+def test_formats_that_are_too_coarse_for_the_values_given_are_refused(network, nodes, only):
+    train_step, state = network
+    statement = coarse(train_step, state, nodes=nodes, only=only)
+    assert zkjax.audit(train_step, shapes(state), shapes(batch_of(ROWS)), statement)
+    with pytest.raises(TooCoarse, match=f"{only}.*' has few bits in its unit of 2.* with the values given here"):
+        zkjax.audit(train_step, state, batch_of(ROWS), statement)
+    zeros = jax.tree.map(np.zeros_like, batch_of(ROWS))
+    assert zkjax.audit(train_step, jax.tree.map(np.zeros_like, state), zeros, statement)
+
+
+def test_a_rate_that_is_zero_in_the_first_step():
+    """A warm-up from zero: a block of one step, as which the values are measured, moves nothing."""
+    with jax.numpy_dtype_promotion("standard"):
+        state = train_state(Network(), batch_of()["image"], OPTIMISERS["warm-up and momentum"])
+        program = zkjax.compile(step_with(), state, batch_of(), steps=1)
+    assert program.plan.steps == 1
+
+
+def test_what_is_said_of_honest_formats(network):
+    """Every tensor that is rounded, no few bits, and on the values of the batch as many as were asked for."""
+    train_step, state = network
+    program = zkjax.compile(train_step, state, batch_of(), steps=3, bits=12)
+    statement = Statement(program.circuit_for(ROWS), np.arange(12).reshape(3, 4), 8, (bytes(32),) * 3)
+    found = examine(train_step, state, batch_of(ROWS), statement).fineness
+    rounded = {tensor.name for tensor in program.plan.tensors if tensor.shift}
+    assert rounded <= {each.name for each in found}
+    assert {"data", "activation", "gradient", "rate"} <= {each.kind for each in found}
+    assert all(each.reach >= 10 for each in found if each.kind != "data")
+    seen = [each.seen for each in found if each.kind in ("activation", "gradient")]
+    assert all(8 <= bits <= 12 for bits in seen)
+    silent = examine(train_step, shapes(state), shapes(batch_of(ROWS)), statement).fineness
+    assert all(each.seen is None for each in silent)
+
+
+def test_the_reach_is_never_exceeded():
+    """Against the integers of a run: no rounded tensor of the block is larger than its reach says."""
+    from tests.soundness.block import Case
+    from zkjax.fixedpoint.fineness import _rounded
+    from zkjax.statement.ranges import check_ranges
+
+    case = Case.make()
+    nodes = {
+        f"{node.oracle}/{node.name}": index for index, node in enumerate(case.circuit.nodes) if hasattr(node, "name")
+    }
+    found = _rounded(case.circuit, check_ranges(case.circuit))
+    assert len(found) > 5
+    for name, _, reach, move in found:
+        node = nodes[name if move is not None else f"advice/{name}"]
+        assert abs(case.values[node]).max() <= reach
+        if move is not None:
+            before = case.values[nodes["before/" + name.removeprefix("after/")]]
+            assert abs(case.values[node] - before).max() <= move + 1

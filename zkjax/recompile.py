@@ -4,9 +4,13 @@
 
 A proof says that the circuit of its statement was run; whether that circuit is a given training step
 is a question of its own, and this answers it. It takes the formats, the number of steps and of rows from
-the statement, and from `state` and `dataset` shapes and types only: no private data, no weights. Where the
+the statement, and from `state` and `dataset` shapes and types: no private data, no weights. Where the
 learning rate follows a counter, the statement says where the counter starts; look whether that is the block
 that you mean.
+
+The formats are the prover's choice. An audit refuses those in which nothing can be trained, whatever the data are
+(`fixedpoint.fineness`); `examine` says how fine they are, and measures it on the values of `state` and `dataset`, if
+they have any.
 """
 
 from __future__ import annotations
@@ -21,10 +25,13 @@ import numpy as np
 
 from zkjax.errors import UserError, VerificationError
 from zkjax.fixedpoint.compile import lower_block
+from zkjax.fixedpoint.evaluate import Calibration
+from zkjax.fixedpoint.fineness import LEAST_BITS, Fineness, fineness, require_fine
 from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.published import OtherFormats, PublishedFormats, published_plans, without_remedy
 from zkjax.frontend import Reading, read_step
+from zkjax.program import compile
 from zkjax.statement.circuit import Circuit, Committed
 from zkjax.statement.printing import describe_circuit
 from zkjax.statement.statement import Statement
@@ -43,17 +50,37 @@ class _Candidate:
     agreeing: int
 
 
-def audit(train_step: Callable, state: Any, dataset: Any, statement: Statement) -> str:
+@dataclass(frozen=True)
+class Examination:
+    """The digest of the circuit that a step compiles to, and how fine the formats of the statement are."""
+
+    digest: str
+    fineness: list[Fineness]
+
+
+def audit(
+    train_step: Callable, state: Any, dataset: Any, statement: Statement, *, least_bits: float = LEAST_BITS
+) -> str:
     """The digest of the circuit that `train_step` compiles to, which is the statement's.
 
-    `state` and `dataset` are as for `compile` and `run`, but only the shapes and types of their
-    leaves count: arrays of any values will do, and so will jax.ShapeDtypeStruct.
+    `state` and `dataset` are as for `compile` and `run`. Shapes and types are enough (jax.ShapeDtypeStruct, or zeros);
+    values that are there, of the size of those of the run, serve to judge how fine the formats are.
 
     Raises OtherProgram, which shows the first node where the two circuits differ, OtherFormats
-    where the leaves are others, UnsupportedError where the step cannot be compiled at all.
+    where the leaves are others, UnsupportedError where the step cannot be compiled at all, and TooCoarse where an
+    activation, a gradient, the change of a weight or a learning rate cannot have `least_bits` bits on any data, or an
+    activation or gradient has not on the first rows of `dataset`.
 
     Soundness: says nothing about whether a proof holds; that is `verify`, of the same statement.
     """
+    return examine(train_step, state, dataset, statement, least_bits=least_bits).digest
+
+
+def examine(
+    train_step: Callable, state: Any, dataset: Any, statement: Statement, *, least_bits: float = LEAST_BITS
+) -> Examination:
+    """As `audit`, with what it found: `seen` bits are those of the first rows of `dataset` in `state`."""
+    measured = _measured(train_step, state, dataset, statement.circuit.batch)
     published = statement.circuit
     batch = jax.tree.map(lambda leaf: _zeros(leaf, rows=published.batch), dataset)
     reading = read_step(train_step, jax.tree.map(_concrete, state), batch)
@@ -65,7 +92,9 @@ def audit(train_step: Callable, state: Any, dataset: Any, statement: Statement) 
             refused = error
             continue
         if circuit.to_bytes() == published.to_bytes():
-            return circuit.digest().hex()
+            found = fineness(plan, circuit, measured)
+            require_fine(found, least_bits)
+            return Examination(circuit.digest().hex(), found)
         candidate = _Candidate(plan, circuit, _agreeing(circuit, published))
         if best is None or candidate.agreeing > best.agreeing:
             best = candidate
@@ -74,6 +103,19 @@ def audit(train_step: Callable, state: Any, dataset: Any, statement: Statement) 
             f"the training step does not compile in the formats of the statement: {without_remedy(refused)}"
         )
     raise OtherProgram(_first_difference(best, published))
+
+
+def _measured(train_step: Callable, state: Any, dataset: Any, rows: int) -> Calibration | None:
+    """What the step's values are like on the first rows, if there are values enough."""
+    leaves = jax.tree.leaves((state, dataset))
+    short = any(np.shape(leaf)[:1] < (rows,) for leaf in jax.tree.leaves(dataset))
+    if short or any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
+        return None
+    try:
+        batch = jax.tree.map(lambda leaf: np.asarray(leaf)[:rows], dataset)
+        return compile(train_step, state, batch, steps=1).plan.calibration
+    except UserError:  # values with which nobody would train
+        return None
 
 
 def _numbers(reading: Reading, published: Circuit) -> tuple[Values, ...]:

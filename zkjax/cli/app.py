@@ -99,19 +99,26 @@ def audit_command(
     experiment: Annotated[
         Path,
         typer.Argument(
-            help="A Python file whose experiment() returns train_step, state, dataset, schedule. Of state and "
-            "dataset only shapes and types count: jax.ShapeDtypeStruct will do.",
+            help="A Python file whose experiment() returns train_step, state, dataset, schedule. Shapes and types of "
+            "state and dataset are enough (jax.ShapeDtypeStruct); values serve to judge the formats.",
             metavar="EXPERIMENT.py",
         ),
     ],
     folder: Annotated[Path, typer.Argument(help="A run folder; only its statement is read.", metavar="DIR")],
+    least_bits: Annotated[
+        float | None,
+        typer.Option(
+            help="Refuse formats in which an activation, a gradient, a change of weights or a learning rate cannot "
+            "have so many bits, whatever the data are. By default 4."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compile a training step again, and say whether a statement is about it. Needs no data."""
     with outcome("audit", as_json) as result:
         from zkjax.cli.audit import audit
 
-        result.update(audit(experiment, folder, quiet=as_json))
+        result.update(audit(experiment, folder, least_bits=least_bits, quiet=as_json))
 
 
 @app.command("inspect")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from math import isinf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +14,25 @@ from zkjax.cli.process import keep_compiled_programs
 from zkjax.cli.report import print_rows
 from zkjax.files import RunFolder
 
+if TYPE_CHECKING:
+    from zkjax.fixedpoint.fineness import Fineness
 
-def audit(experiment: Path, path: Path, *, quiet: bool) -> dict[str, Any]:
+
+KINDS = {
+    "data": "bits of data",
+    "activation": "bits of activations",
+    "gradient": "bits of gradients",
+    "state": "bits of weights and optimiser state",
+    "move": "bits of their change in the block",
+    "rate": "bits of learning rates",
+}
+
+
+def audit(experiment: Path, path: Path, *, least_bits: float | None, quiet: bool) -> dict[str, Any]:
     """Accept the statement in folder `path` as one about the file's training step, or raise; returns the JSON.
 
     Raises:
-        VerificationError: it is about another step, or no legal statement
+        VerificationError: it is about another step, no legal statement, or in formats too coarse to train anything
         UserError: the file is no experiment, or its step cannot be compiled at all
         FileError: the statement is missing, foreign, truncated or damaged
     """
@@ -26,22 +41,43 @@ def audit(experiment: Path, path: Path, *, quiet: bool) -> dict[str, Any]:
     file = RunFolder(path).read_statement(parameters=parameter_hash(), max_payload=MAX_STATEMENT_BYTES)
     statement = Statement.from_bytes(file.payload)
     keep_compiled_programs()
-    import zkjax
+    from zkjax.recompile import LEAST_BITS, examine
 
+    floor = LEAST_BITS if least_bits is None else least_bits
     train_step, state, dataset, schedule = load_step(experiment)
-    digest = zkjax.audit(train_step, state, dataset, statement)
-    first = first_batch(statement.schedule, schedule)
+    found = examine(train_step, state, dataset, statement, least_bits=floor)
+    digest, first = found.digest, first_batch(statement.schedule, schedule)
     result = {"accepted": True, "circuit_digest": digest, "steps": statement.circuit.steps, "first_batch": first}
+    result |= {"least_bits": floor, "fineness": [_plain(each) for each in found.fineness]}
     if not quiet:
         last = None if first is None else first + statement.circuit.steps - 1
         rows = [
             ("digest of the circuit", digest),
             ("steps", str(statement.circuit.steps)),
             ("schedule", "not in the file" if first is None else f"batches {first} to {last} of the file's"),
+            *((label, shown(kind, found.fineness)) for kind, label in KINDS.items()),
         ]
         print_rows(f"{path} is about the training step of {experiment}", rows, justify="left")
         print(f"Whether it is true: zkjax verify {path}")
     return result
+
+
+def shown(kind: str, found: list[Fineness]) -> str:
+    """The coarsest of one kind: how many bits it can have, and what the values at hand have."""
+    own = [each for each in found if each.kind == kind]
+    if not own:
+        return "nothing is rounded"
+    coarsest = min(own, key=lambda each: each.reach)
+    most = "exact" if isinf(coarsest.reach) else f"at most {coarsest.reach:.3g}, {coarsest.name}"
+    if coarsest.fraction_bits is not None:
+        most += f" in units of 2^{-coarsest.fraction_bits}"
+    seen = min((each for each in own if each.seen is not None), key=lambda each: each.seen or 0, default=None)
+    return most if seen is None else f"{most}\n{seen.seen:.1f} with the file's values, {seen.name}"
+
+
+def _plain(each: Fineness) -> dict[str, Any]:
+    """For JSON, which has no infinity: what is exact has null bits."""
+    return asdict(each) | {"reach": None if isinf(each.reach) else each.reach}
 
 
 def first_batch(published: np.ndarray, schedule: Any) -> int | None:

@@ -173,5 +173,6 @@ def _error(integers: Sequence[Sequence[int]], exact: Sequence[Sequence[Fraction]
     """The largest rounding of a coefficient, against the largest coefficient."""
     pairs = [(i, e) for row, numbers in zip(integers, exact, strict=True) for i, e in zip(row, numbers, strict=True)]
     scale = Fraction(2) ** -bits
-    error = max(abs(i * scale - e) for i, e in pairs) / max(abs(e) for _, e in pairs)
+    largest = max(abs(e) for _, e in pairs)
+    error = max(abs(i * scale - e) for i, e in pairs) / largest if largest else Fraction(0)
     return f", rounded by at most {float(error):.1e} of the largest" if error > Fraction(1, 1 << 40) else ""
