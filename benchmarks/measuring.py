@@ -12,7 +12,7 @@ from dense_network import Shape, Timed, dense_network, timed_proof
 
 import zkjax
 from zkjax.cli.compiling import CompileClock
-from zkjax.cli.process import peak_memory
+from zkjax.cli.process import peak_memory, spare_what_exists
 from zkjax.prover.prove import Commitments
 from zkjax.statement.parameters import DEFAULT_OPENINGS
 from zkjax.verifier.verify import Summary
@@ -84,6 +84,7 @@ def measured_block(shape: Shape, repeat: int) -> tuple[dict[str, Any], zkjax.Run
             "prover": clock.programs_between(began, ended),
         }
         del cold, first
+        spare_what_exists()
         watch = _Watch()
         commitments: Commitments | None = zkjax.commit(run)
         alone, alone_work = watch.read()
@@ -140,6 +141,7 @@ def chain_figures(shape: Shape) -> dict[str, Any]:
         started = time.perf_counter()
         program = training.compile()
         tracing = time.perf_counter()
+        spare_what_exists()
         for schedule in training.schedule.reshape(shape.blocks, shape.steps, shape.batch):
             watch = _Watch()
             run = program.run(state, training.dataset, schedule)

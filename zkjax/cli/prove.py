@@ -9,7 +9,7 @@ from typing import Any
 
 from zkjax.cli.compiling import CompileClock
 from zkjax.cli.experiment import Experiment, load_experiment
-from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, peak_memory
+from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, peak_memory, spare_what_exists
 from zkjax.cli.progress import Stages
 from zkjax.cli.report import print_places, print_rows, proving_rows
 from zkjax.cli.verify import describe
@@ -82,6 +82,7 @@ def prove(
 
             stages.enter("Witness")
             run = program.run(start.state, experiment.dataset, schedule)
+            spare_what_exists()
 
             stages.enter("Commitment")
             commitments = zkjax.commit(run, data=start.data, before=start.before, openings=openings)
