@@ -7,41 +7,63 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
-from threading import current_thread
+from threading import local
 from typing import TypeVar
 
 import jax
 
 MAX_THREADS = 4
-NAME = "zkjax-worker"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_this_thread = local()
+
 
 def threads() -> int:
-    """How many threads share the work."""
+    """How many threads share the work, the caller's among them."""
     return min(MAX_THREADS, len(os.sched_getaffinity(0)))
 
 
 def on_all_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """`function` of each item, in order of the items; under x64 mode, which holds for one thread.
 
-    What such a function shares out in its turn stays on its own thread: waiting for others could be forever.
+    What such a function shares out in its turn stays on its own thread. After an exception no further items are
+    begun; it is raised when those under way are done.
     """
     given = list(items)
-    if len(given) < 2 or threads() < 2 or current_thread().name.startswith(NAME):
+    helpers = min(threads(), len(given)) - 1
+    if helpers < 1 or getattr(_this_thread, "shares", False):
         return [function(item) for item in given]
+    results: list = [None] * len(given)
+    # Threads take the next number when they are free: a future for each item would cost more than a small program.
+    numbers = iter(range(len(given)))
 
-    def scoped(item: Item) -> Result:
-        with jax.enable_x64(True):
-            return function(item)
+    def work() -> None:
+        _this_thread.shares = True
+        try:
+            with jax.enable_x64(True):
+                for number in numbers:
+                    results[number] = function(given[number])
+        except BaseException:
+            for _ in numbers:
+                pass
+            raise
+        finally:
+            _this_thread.shares = False
 
-    return list(_pool(threads()).map(scoped, given))
+    others = [_pool(threads() - 1).submit(work) for _ in range(helpers)]
+    try:
+        work()
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+    return results
 
 
 @lru_cache(maxsize=1)
 def _pool(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix=NAME)
+    return ThreadPoolExecutor(count, thread_name_prefix="zkjax-worker")
