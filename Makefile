@@ -11,17 +11,25 @@ INSTALLED := $(VENV)/.installed
 KERNEL_VENV := build/kernels-venv
 KERNELS_INSTALLED := $(KERNEL_VENV)/.installed
 
+# atheris, which only `make fuzz-coverage` needs.
+FUZZ_VENV := build/fuzz-venv
+FUZZ_INSTALLED := $(FUZZ_VENV)/.installed
+
 PYTEST_WORKERS ?= 2
 FUZZ ?= 200
+FUZZ_INPUTS ?= 1000000
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS := circuit statement proof file sealed_file arrays ledger formula elements verifier whole
 DEMO_FOLDER ?= demo-run
 
-.PHONY: help venv demo test test-slow frozen fuzz mutants bench kernels lint format lock clean
+.PHONY: help venv demo test test-slow frozen fuzz fuzz-coverage mutants bench kernels lint format lock clean
 
 help:
 	@echo "make demo       install, train and prove 16 steps on digits, verify, print one table"
 	@echo "make test       the fast test suite"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make fuzz       many times the structured fuzzing of the fast suite (an hour)"
+	@echo "make fuzz-coverage  fuzzing that follows the coverage of the code, each target for FUZZ_SECONDS"
 	@echo "make mutants    remove each check of the verifier in turn, and see what notices (hours)"
 	@echo "make frozen     prove the frozen proofs again, after a change of the format"
 	@echo "make bench      the training block of a digits network, timed by phase"
@@ -54,7 +62,20 @@ test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
 fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzzing.run --inputs $(FUZZ_INPUTS) --seconds $(FUZZ_SECONDS)
 	ZKJAX_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/soundness/test_fuzzing.py
+
+$(FUZZ_INSTALLED): requirements-fuzz.lock
+	@mkdir -p build
+	@test -x $(FUZZ_VENV)/bin/python || $(PYTHON) -m venv $(FUZZ_VENV)
+	@$(FUZZ_VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
+		--require-hashes --requirement requirements-fuzz.lock
+	@touch $(FUZZ_INSTALLED)
+
+fuzz-coverage: $(FUZZ_INSTALLED)
+	for target in $(FUZZ_TARGETS); do \
+		$(FUZZ_VENV)/bin/python -m tests.fuzzing.coverage $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutation.run
@@ -95,6 +116,7 @@ lock:
 	@build/uv/bin/python -m pip install --quiet --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(RESOLVE) --extra dev --no-emit-package zkjax pyproject.toml --output-file requirements.lock
 	$(RESOLVE) --constraint requirements.lock requirements-kernels.in --output-file requirements-kernels.lock
+	$(RESOLVE) --constraint requirements.lock requirements-fuzz.in --output-file requirements-fuzz.lock
 
 clean:
 	rm -rf $(VENV) build dist $(DEMO_FOLDER) .pytest_cache .ruff_cache .mypy_cache .hypothesis

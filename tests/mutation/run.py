@@ -68,7 +68,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "statement.relations": ("soundness/test_challenges.py",),
     "statement.soundness": ("statement/test_soundness.py",),
     "statement.statement": ("statement/test_statement.py", "soundness/test_hostile_statements.py"),
-    "statement.tables": ("statement/test_tables.py",),
+    "statement.tables": ("statement/test_tables.py", "statement/test_ranges.py"),
     "transcript.channel": ("transcript/test_channel.py",),
     "transcript.hidden": ("transcript/test_hidden.py",),
     "transcript.sponge": ("transcript/test_sponge.py", "vectors/test_frozen.py"),

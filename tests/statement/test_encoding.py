@@ -132,6 +132,14 @@ def test_no_depth_of_nesting_escapes(depth):
         assert decode(BYTES.replace(field, nested)) is None
 
 
+def test_a_circuit_of_the_largest_size_and_one_byte_more():
+    """What is too large is not even decoded."""
+    with pytest.raises(CircuitError, match="circuit too large"):
+        Circuit.from_bytes(bytes(MAX_CIRCUIT_BYTES + 1))
+    with pytest.raises(CircuitError, match="cannot be decoded"):
+        Circuit.from_bytes(bytes(MAX_CIRCUIT_BYTES))
+
+
 def test_every_truncation_is_a_circuit_error():
     for length in range(len(BYTES)):
         assert decode(BYTES[:length]) is None

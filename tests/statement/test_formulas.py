@@ -131,3 +131,10 @@ def test_precedence_and_depth():
 def test_decimals_of_the_reference():
     assert getcontext().prec < 60  # set where it is needed, nowhere else
     assert abs(erf(Decimal(1)) - Decimal("0.84270079294971486934122063508260925929606699796630")) < Decimal(10) ** -48
+
+
+@pytest.mark.parametrize("text", ["", "x+" * 2048 + "x", "x" + " " * 4096, "x + \u0663", "\u00d7"])
+def test_a_formula_is_short_and_in_ascii(text):
+    with pytest.raises(FormulaError, match="must have 1 to 4096 ASCII characters"):
+        parse(text)
+    assert parse("x" + " " * 4095).name == "x"

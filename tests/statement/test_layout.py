@@ -13,7 +13,7 @@ from tests.statement.circuits import small
 from tests.statement.random_circuits import random_circuit
 from tests.witness.cases import odd_block
 from zkjax.statement.circuit import Circuit, Committed
-from zkjax.statement.layout import MASK_COUNT, Layout, axis_bits, choose_log_message, lay_out, tensor_bits
+from zkjax.statement.layout import MASK_COUNT, Layout, _place, axis_bits, choose_log_message, lay_out, tensor_bits
 from zkjax.statement.parameters import MAX_LOG_MESSAGE, MIN_LOG_MESSAGE
 from zkjax.statement.statement import Statement
 
@@ -132,3 +132,20 @@ def test_bits():
     assert [axis_bits(size) for size in (1, 2, 3, 4, 5, 8, 9)] == [0, 1, 2, 2, 3, 3, 4]
     for shape in ((), (1,), (5,), (3, 4, 1), (10, 7)):
         assert 1 << tensor_bits(shape) == prod(1 << axis_bits(size) for size in shape)
+
+
+def test_the_masks_of_the_split_lie_in_one_row():
+    """Behind an odd number of symbols one is left out, so that the pair does not straddle two rows."""
+    for tensors, masks in (([("a", 0, ())], 2), ([("a", 0, ()), ("b", 1, (4,)), ("c", 2, (5,))], 8)):
+        assert _place(tensors, MASK_COUNT)[1:] == (masks, masks + MASK_COUNT)
+    assert _place([("a", 0, ())], 0)[1:] == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("bits", "expected"), [(10, 11), (17, 11), (18, 12), (22, 14), (23, 15), (24, 15), (25, 16), (30, 18), (32, 18)]
+)
+def test_the_matrix_is_near_a_square(bits, expected):
+    """2^bits symbols in all: longer rows by 2^3 than a square, by 2^3.5 where the code is short; at most 2^18."""
+    one = dense_block().circuit
+    circuit = replace(one, nodes=(Committed((1 << bits,), "advice", "x", 0),), tables=(), lookups=(), zeros=())
+    assert choose_log_message(circuit, 1) == expected

@@ -7,7 +7,10 @@ import pytest
 
 from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import equality_weights
-from zkjax.statement.lookup import fingerprint_extension, halves_joined, layer_weights
+from zkjax.statement.circuit import Circuit, Committed, Lookup
+from zkjax.statement.claims import ClaimSet
+from zkjax.statement.lookup import claim_leaves, fingerprint_extension, halves_joined, layer_weights
+from zkjax.statement.plan import Plan
 from zkjax.statement.tables import Table
 from zkjax.transcript.hidden import Hidden
 
@@ -53,3 +56,31 @@ def test_halves_join_to_the_point():
     p0, p1, q0, q1 = values
     assert p.linear_form() == ((1 - half) * p0 + half * p1, {})
     assert q.linear_form() == ((1 - half) * q0 + half * q1, {})
+
+
+def test_every_node_that_is_looked_up_gets_a_claim_the_first_one_too():
+    nodes = tuple(Committed((2,), oracle, "x", 0) for oracle in ("data", "before", "after"))
+    tables = (Table("range", -8, 7, 0), Table("relu", -8, 7, 3))
+    lookups = (Lookup(0, 0, -1, -1, "first"), Lookup(1, 1, 2, 0, "tuple"))
+    circuit = Circuit(1, 2, 2, nodes, tables, lookups, (), ())
+    plan = Plan(circuit, 1)
+    (cls,) = plan.classes
+    point = random_elements(5, cls.depth)
+    claims = ClaimSet(circuit, np.zeros((1, 2), int))
+    values = Hidden.known(0), Hidden.known(0)
+    alpha, beta, scale, other = random_elements(6, 4)
+    claim_leaves(plan, cls, point, values, (alpha, beta), (scale, other), claims)
+    columns = equality_weights(point[: cls.column_bits]).to_list()
+    merged = claims.merge_committed()
+    assert merged.keys() == {0, 1, 2, -1, -2}
+    coefficients = {node: [term.coefficient for term in terms] for node, terms in merged.items()}
+    row = point[cls.column_bits :]
+    factor = K.ONE
+    for coordinate in row[:-1]:
+        factor = factor * (1 - coordinate)
+
+    def of(column: int, unit: K) -> K:
+        return other * columns[column] * factor * unit
+
+    assert sum(coefficients[0], K.ZERO) == of(0, K.ONE) + of(1, beta * beta)
+    assert (coefficients[1], coefficients[2]) == ([of(1, K.ONE)], [of(1, K.I)])

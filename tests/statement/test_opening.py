@@ -16,8 +16,8 @@ from zkjax.fields.vectors import Ext
 from zkjax.statement.circuit import Circuit
 from zkjax.statement.claims import ClaimSet
 from zkjax.statement.layout import IMAGINARY, MASK_COUNT, Layout, lay_out
-from zkjax.statement.opening import batch, committed_terms, weight_at
-from zkjax.statement.relations import HALF, Relations
+from zkjax.statement.opening import OpenEndError, batch, committed_terms, pad_form, weight_at
+from zkjax.statement.relations import HALF, Quadratic, Relations
 from zkjax.statement.tables import Table
 from zkjax.transcript.hidden import Hidden
 
@@ -170,3 +170,39 @@ def test_an_axis_longer_than_its_vector_cannot_be_claimed():
             K.ONE,
             dense.random_elements(case.rng, case.layout.variables),
         )
+
+
+def test_a_quadratic_relation_that_is_left_over_is_an_open_end():
+    owed = Relations(quadratics=[Quadratic((), Hidden.known(0))])
+    with pytest.raises(OpenEndError, match="quadratic relations are left over"):
+        batch(K(2), Case(0).claims, owed)
+
+
+def test_a_claim_on_a_virtual_tensor_is_an_open_end():
+    case = Case(0)
+    virtual = next(i for i, node in enumerate(case.circuit.nodes) if i not in case.circuit.committed())
+    vectors = [Ext.from_list([K.ONE] * size) for size in case.circuit.nodes[virtual].shape]
+    case.claims.add(virtual, K.ONE, vectors)
+    with pytest.raises(OpenEndError, match=rf"claims on tensors without commitment \(.*got \[{virtual}\]"):
+        committed_terms(case.layout, case.claims)
+
+
+@pytest.mark.parametrize("pad", [-1, 4, 5])
+def test_a_pad_that_is_not_committed_is_an_open_end(pad):
+    claim = Hidden.ciphertext(K(3), 1) + Hidden(K.ZERO, ((K.ONE, Hidden.ciphertext(K(5), 2)),))
+    weights, target = pad_form(claim, 4)
+    assert weights.to_list() == [K.ZERO, K.ONE, K.ONE, K.ZERO]
+    assert target == K(8)
+    assert pad_form(Hidden.ciphertext(K(5), 3), 4)[0].to_list() == [K.ZERO] * 3 + [K.ONE]
+    assert pad_form(Hidden.ciphertext(K(5), 0), 1)[0].to_list() == [K.ONE]
+    if pad >= 0:
+        with pytest.raises(OpenEndError, match="pads without commitment"):
+            pad_form(claim + Hidden.ciphertext(K(1), pad), 4)
+    else:
+
+        class Outside(Hidden):
+            def linear_form(self):
+                return K.ZERO, {-1: K.ONE, 2: K.ONE}
+
+        with pytest.raises(OpenEndError, match="pads without commitment"):
+            pad_form(Outside(K.ZERO), 4)

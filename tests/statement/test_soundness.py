@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from math import ceil, log2
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 from tests.blocks import DenseShape, dense_block
+from tests.privacy.simulator import simulate
 from tests.prover.opening_case import small_circuit
+from tests.soundness.block import small_block
 from zkjax.statement.parameters import SOUNDNESS_FLOOR_BITS, Code
 from zkjax.statement.plan import Plan
 from zkjax.statement.soundness import LOG_FIELD, error_terms, soundness_bits
+from zkjax.verifier import products
 
 FIELD_BITS = 2 * log2((1 << 61) - 1)
 
@@ -105,3 +110,33 @@ def test_the_sum_is_less_than_its_least_term_and_no_less_than_all():
 )
 def test_blocks_of_real_size_reach_the_floor(shape):
     assert soundness_bits(Plan(dense_block(shape).circuit, openings=8)) >= SOUNDNESS_FLOOR_BITS
+
+
+DIGITS = DenseShape(widths=(64, 128, 128, 10), batch=64, steps=16, rows=1437)
+
+
+@pytest.mark.parametrize("lowered", [small_block(), dense_block(DIGITS)], ids=["with a zero", "six classes"])
+def test_relations_are_as_many_as_the_verifier_notes(lowered):
+    """Quadratics for eta and tau, zeros for gamma: counted while the verifier runs."""
+    circuit, counted = lowered.circuit, []
+
+    def counting(owed, *arguments):
+        quadratics = len(owed.quadratics)
+        require(owed, *arguments)
+        counted.append((quadratics, len(owed.zeros)))
+
+    require = products.require_products
+    schedule = np.zeros((circuit.steps, circuit.batch), np.int64)
+    with patch.object(products, "require_products", counting):
+        plan = simulate(circuit, schedule, 2).statement.plan
+    assert len(plan.classes) == (6 if circuit.batch == 64 else 2)
+    quadratics, zeros = counted[0]
+    found = degrees(plan)
+    assert found["products of hidden values"] == pytest.approx(quadratics + 1)
+    assert found["opening: batching"] == pytest.approx(zeros + 1)
+
+
+def test_a_node_that_vanishes_costs_its_variables_and_a_power():
+    plan = Plan(small_block().circuit, openings=2)
+    assert [plan.circuit.nodes[index].shape for index in plan.circuit.zeros] == [(3,)]
+    assert degrees(plan)["vanishing tensors"] == pytest.approx(2 + 1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -292,7 +294,10 @@ def test_the_queries_reach_their_target_and_not_one_more_is_needed(log_message, 
         (15, 8, 1),
         (15, 32, 2),
         (16, 32, 1),
+        (16, 43, 1),
+        (16, 44, 2),
         (16, 64, 2),
+        (17, 86, 1),
         (16, 128, 2),
         (18, 128, 1),
         (18, 1024, 2),
@@ -305,10 +310,29 @@ def test_large_blocks_have_short_codes_unless_those_need_many_queries(log_messag
 
 
 @pytest.mark.parametrize(
-    "code", [Code(10, 8), Code(19, 8), Code(13, 0), Code(13, 1025), Code(11, 60), Code(13.0, 8), Code(13, True)]
+    "code",
+    [Code(10, 8), Code(10, 1), Code(19, 8), Code(13, 0), Code(13, 1025), Code(11, 60), Code(13.0, 8), Code(13, True)],
 )
 def test_codes_that_do_not_exist(code):
     assert not code.is_legal()
+
+
+def test_the_bits_of_a_query_are_those_of_the_decoding_radius():
+    """A word beyond floor((n - k - e) / 2) errors differs from every codeword in one more place at least."""
+    n, k = 1 << 13, 1 << 11
+    for queries in (1, 134, 135):
+        wrong = (n - k - 2 * queries) // 2 + 1
+        assert Code(11, 2).bits_per_query(queries) == -math.log2(1 - Fraction(wrong, n))
+    for queries in (6144, 6145):
+        with pytest.raises(ValueError, match="do not fit a code of length 8192"):
+            Code(11, 1).bits_per_query(queries)
+
+
+def test_no_code_is_without_redundancy():
+    for log_message in range(parameters.MIN_LOG_MESSAGE, parameters.MAX_LOG_MESSAGE + 1):
+        for openings in (1, 40, 45, 46, 47, 60, 200, 1024):
+            code = Code(log_message, openings)
+            assert not code.is_legal() or code.dimension < code.length
 
 
 # Circuits that are expensive on purpose

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from math import exp, floor
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
-from zkjax.statement.tables import MAX_TABLE_BITS, Table
+from zkjax.statement import tables
+from zkjax.statement.tables import MAX_TABLE_BITS, MAX_TABLE_WORK, Table
 
 TABLES = [
     Table("range", 0, 0, 0),
@@ -124,6 +126,15 @@ def test_the_largest_tables_are_legal():
     assert Table("range", 0, (1 << MAX_TABLE_BITS) - 1, 0).is_legal()
     assert Table("relu", -(1 << 17), (1 << 17) - 1, 5).is_legal()
     assert Table("gated", -(1 << 16), (1 << 16) - 1, 5).is_legal()
+
+
+def test_the_work_on_a_table_may_reach_its_limit():
+    formula = "exp(x)"
+    bits = next(bits for bits in range(18, 0, -1) if Table("function", 0, (1 << bits) - 1, 0, formula).is_small())
+    assert Table("function", 0, (1 << bits) - 1, 0, formula).work <= MAX_TABLE_WORK
+    with patch.object(tables, "MAX_TABLE_WORK", Table("function", 0, (1 << bits) - 1, 0, formula).work):
+        assert Table("function", 0, (1 << bits) - 1, 0, formula).is_small()
+        assert not Table("function", 0, 1 << bits, 0, formula).is_small()
 
 
 def test_a_function_is_its_rows_plus_the_offset():

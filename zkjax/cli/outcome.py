@@ -21,6 +21,7 @@ REJECTED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
 READER_GONE = 141
+OUT_OF_MEMORY = "out of memory; prove fewer steps a block"
 PROVERS_PACKAGES = ("jax", "jaxlib", "flax", "optax", "chex")
 
 
@@ -68,11 +69,13 @@ def outcome(command: str, as_json: bool) -> Iterator[dict[str, Any]]:
     except ZkjaxError as error:
         _fail(command, as_json, f"{family_of(error)}: {error}", error, status_of(error))
     except MemoryError as error:
-        _fail(command, as_json, "out of memory; prove fewer steps a block", error, REJECTED)
+        _fail(command, as_json, OUT_OF_MEMORY, error, REJECTED)
     except Exception as error:  # noqa: BLE001  the outermost boundary: a defect of zkjax itself
         if isinstance(error, ModuleNotFoundError) and error.name in PROVERS_PACKAGES:
             message = f"wrong use: {error}; only verify and inspect do without: install zkjax with its dependencies"
             _fail(command, as_json, message, UsageError(message), WRONG_USE)
+        if "RESOURCE_EXHAUSTED" in str(error):  # what XLA raises in place of MemoryError
+            _fail(command, as_json, OUT_OF_MEMORY, error, REJECTED)
         message = f"{family_of(error)}: {type(error).__name__}: {error}"
         _fail(command, as_json, message, error, REJECTED)
 

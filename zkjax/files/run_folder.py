@@ -151,16 +151,24 @@ class RunFolder:
             staging.put_in_place()
 
     def read_statement(self, *, parameters: bytes | None = None, max_payload: int) -> Artefact:
-        self._check_exists()
+        self._check_finished()
         return read(self.statement, kind=Kind.STATEMENT, parameters=parameters, max_payload=max_payload)
 
     def read_proof(self, *, parameters: bytes | None = None, max_payload: int) -> Artefact:
-        self._check_exists()
+        self._check_finished()
         return read(self.proof, kind=Kind.PROOF, parameters=parameters, max_payload=max_payload)
 
     def read_secret(self, name: str, kind: Kind, *, max_payload: int) -> Artefact:
         self._check_exists()
         return read(self.secret_file(name), kind=kind, max_payload=max_payload)
+
+    def _check_finished(self) -> None:
+        """A process that died, of a signal or for want of memory, leaves its folder, and in it no run."""
+        self._check_exists()
+        if self.secret.is_dir() and not self.holds_a_run():
+            raise MissingFile(
+                self.statement, "there is no such file: a run was begun in this folder and did not finish; prove again"
+            )
 
     def _check_exists(self) -> None:
         if self.path.is_file():
