@@ -16,6 +16,7 @@ import pytest
 
 from tests.soundness.block import Case, named
 from tests.soundness.cheating import CheatingChannel, Forgery, Strategy, by_the_circuit, forge, is_legal
+from tests.soundness.test_random_circuits import random_case
 from zkjax.fields.mersenne61 import K, evaluation_point, to_signed
 from zkjax.prover import opening as prover_opening
 from zkjax.prover import products as prover_products
@@ -26,6 +27,7 @@ from zkjax.statement.layout import tensor_bits
 from zkjax.statement.plan import Plan
 from zkjax.transcript.channel import ProverChannel
 from zkjax.transcript.sponge import Transcript
+from zkjax.verifier import verify
 from zkjax.verifier.opening import ConsistencyError, ProximityError
 
 # The order
@@ -113,6 +115,37 @@ def test_the_order_of_the_transcript(case, honest, side):
         else:
             honest.verify()
     assert logs[0] == expected_census(case.plan)
+
+
+@pytest.mark.parametrize("side", ["prover", "verifier"])
+@pytest.mark.parametrize("name", ["block", "random 0", "random 5"])
+def test_every_byte_before_the_columns_is_absorbed_in_its_place(case, name, side):
+    """What was absorbed up to a draw is all that was sent up to it: nothing is drawn too early, nothing left out."""
+    own = case if name == "block" else random_case(int(name.split()[1]))
+    heard: list[tuple[str, bytes]] = []
+    absorb, draw = Transcript.absorb, Transcript.draw
+
+    def absorbing(self, label, payload):
+        heard.append(("absorb", payload))
+        absorb(self, label, payload)
+
+    def drawing(self, label):
+        heard.append(("draw", label.encode()))
+        return draw(self, label)
+
+    with patch.multiple(Transcript, absorb=absorbing, draw=drawing):
+        statement, proof = course.prove_block(own.lowered, own.witness, own.commitments, own.plan)
+        if side == "verifier":
+            heard.clear()
+            verify(statement, proof)
+    absorbed = b"".join(payload for kind, payload in heard if kind == "absorb")
+    heights = [oracle.rows + (3 if oracle.name == "advice" else 0) for oracle in own.plan.layout.oracles]
+    assert proof.data.startswith(absorbed)
+    # Columns of at most so many positions, then siblings: whole columns of all oracles, at least of one position.
+    columns = proof.data[len(absorbed) :]
+    assert sum(32 + 16 * height for height in heights) <= len(columns)
+    last = max(place for place, (kind, _) in enumerate(heard) if kind == "absorb")
+    assert {label for _, label in heard[last + 1 :]} == {b"opening columns"}
 
 
 # Challenges that are known too early
