@@ -60,6 +60,11 @@ MEANING: dict[type, tuple[str, str, str]] = {
     nodes.DataLeaf: ("leaf of the batch", "the scheduled rows of the committed data", "half a unit; none where exact"),
     nodes.Uniform: ("constant", "one public integer", "none if it is dyadic and short, else 2^-20 of it"),
     nodes.Public: ("public number", "one public integer for each step", "2^-10 of the largest of the block"),
+    nodes.PublicArray: (
+        "public array",
+        "explicit integers in the circuit: masks, constants of the closure",
+        "none where 16 bits hold all entries; else 2^-14 of the largest",
+    ),
     nodes.Paced: ("times a public number", "each step times its public integer", "2^-10 of the largest of the block"),
     nodes.Linear: ("sum", "exact sum of integers times public integers", "none; a factor that is not dyadic, 2^-15"),
     nodes.Axes: ("axes", "the same integers moved, repeated, or summed exactly", "none"),
@@ -71,7 +76,16 @@ MEANING: dict[type, tuple[str, str, str]] = {
     nodes.Maximum: ("maximum", "the largest integer of a row, by a hidden selector", "none"),
     nodes.OneHot: ("one-hot", "1 at the place of the label, else 0", "none"),
 }  # fmt: skip
-VIRTUAL = (nodes.StateLeaf, nodes.DataLeaf, nodes.Uniform, nodes.Public, nodes.Paced, nodes.Linear, nodes.Axes)
+VIRTUAL = (
+    nodes.StateLeaf,
+    nodes.DataLeaf,
+    nodes.Uniform,
+    nodes.Public,
+    nodes.PublicArray,
+    nodes.Paced,
+    nodes.Linear,
+    nodes.Axes,
+)
 
 # An example of each primitive: an expression of `z`, computed values [rows, 4], integer labels `y` [rows], a number
 # `rate` that follows from a counter, and `w`, the weights [rows, 4] that z is made of.

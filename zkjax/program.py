@@ -36,11 +36,12 @@ from zkjax.fixedpoint.formats import (
 )
 from zkjax.fixedpoint.plan import Plan
 from zkjax.frontend import Reading, read_step
+from zkjax.frontend.counters import Raw
 from zkjax.frontend.roles import Tree, difference
-from zkjax.frontend.trace import run
+from zkjax.frontend.trace import is_key, run
 from zkjax.frontend.values import MASK_NOTE, TIE_NOTE
 from zkjax.prover.checkpoint import Checkpoint
-from zkjax.statement.circuit import Circuit
+from zkjax.statement.circuit import Circuit, Public
 from zkjax.statement.ranges import check_ranges
 from zkjax.witness.run import Run, run_program
 
@@ -60,6 +61,7 @@ def compile(
     before: Checkpoint | None = None,
     bits: int = DEFAULT_BITS,
     headroom: int = 0,
+    public_constants: bool = False,
 ) -> Program:
     """The exact integer program of `steps` training steps.
 
@@ -73,6 +75,7 @@ def compile(
     magnitude bits of activations and gradients; fewer are taken, but no fewer than 10, where the
     proof of the ranges needs it. `headroom` is how many bits more everything computed and the state may grow beyond
     calibration, each at the cost of a fraction bit; a run that leaves its ranges says how many it lacked.
+    `public_constants` allows arrays that the step closes over: everybody who has the statement sees them.
 
     Raises UnsupportedError (all operations that cannot be proved, with source lines), BoundError
     (a value that may leave the field, with the remedy), UserError for anything else.
@@ -83,7 +86,7 @@ def compile(
         raise UserError(f"bits must be a whole number from {LEAST_BITS} to {MOST_BITS}, not {bits!r}")
     if isinstance(headroom, bool) or not isinstance(headroom, int) or not 0 <= headroom <= MOST_HEADROOM:
         raise UserError(f"headroom must be a whole number of bits from 0 to {MOST_HEADROOM}, not {headroom!r}")
-    reading = read_step(train_step, state, batch)
+    reading = read_step(train_step, state, batch, public_constants=public_constants)
     if isinstance(calibration, Mapping):
         raise UserError("calibration is an iterable of batches, not one batch: pass a list of them")
     batches = [batch] if calibration is None else list(calibration)
@@ -124,16 +127,16 @@ class Program:
     Integer tensors are int64 arrays keyed by leaf name ('params/Dense_0/kernel', 'image'), the
     names of the circuit's committed tensors. `str(program)` is a table of all that is public.
 
-    `start` are the counters before the block, if the step computes numbers from them: a program is of
-    the steps that begin there, `at(state)` the program for other counters.
+    `start` are the counters and keys before the block, if the step computes numbers or arrays from them: a
+    program is of the steps that begin there, `at(state)` the program for others.
     """
 
     reading: Reading
     plan: Plan
     train_step: Callable
-    start: tuple[int, ...]
+    start: tuple[Raw, ...]
     _lowered: dict[int, Lowered] = field(repr=False)
-    _by_start: dict[tuple[int, ...], Program] = field(default_factory=dict, repr=False)
+    _by_start: dict[tuple[Raw, ...], Program] = field(default_factory=dict, repr=False)
 
     @property
     def steps(self) -> int:
@@ -168,7 +171,7 @@ class Program:
         return self.lowered.circuit
 
     def at(self, state: Any) -> Program:
-        """The program of the block that begins at `state`, whose counters decide the rates by the step number.
+        """The program of the block that begins at `state`, whose counters and keys decide rates and masks.
 
         The same program wherever no number depends on a counter. Otherwise another circuit in the same
         formats of data and state, so that blocks chain.
@@ -216,7 +219,7 @@ class Program:
         """The state after the block, in the user's own pytree and types.
 
         `integers` are the weights after the block; every other leaf comes from `template`, the
-        state before, with counters advanced by `steps`.
+        state before, with counters and keys advanced by `steps`.
         """
         leaves, structure = jax.tree_util.tree_flatten(template)
         weights = self.reading.joined(
@@ -225,13 +228,17 @@ class Program:
                 for name, form in self.plan.weights.items()
             }
         )
+        public = self.reading.public
+        raw = public.start({leaf.name: leaves[leaf.index] for leaf in self.reading.state.leaves})
+        for _ in range(self.steps):
+            raw = public.after(raw)
+        moved = {leaf.name: leaf.value(own) for leaf, own in zip(public.leaves, raw, strict=True) if leaf.move != 0}
         for leaf in self.reading.state.leaves:
             value = leaves[leaf.index]
             if leaf.name in weights:
                 leaves[leaf.index] = _like(value, weights[leaf.name].reshape(leaf.shape))
-            elif increment := self.reading.counters[leaf.name]:
-                advanced = np.asarray(value) + increment * self.steps
-                leaves[leaf.index] = _like(value, advanced)
+            elif leaf.name in moved:
+                leaves[leaf.index] = _like(value, moved[leaf.name])
         return jax.tree_util.tree_unflatten(structure, leaves)
 
     def run(self, state: Any, dataset: Any, schedule: Any) -> Run:
@@ -307,6 +314,8 @@ def _like(value: Any, new: np.ndarray) -> Any:
     """`new` in the type of `value`."""
     if isinstance(value, bool | int | float):
         return type(value)(new)
+    if is_key(new.dtype):
+        return new
     new = new.astype(value.dtype)
     return new if isinstance(value, np.ndarray | np.generic) else jnp.asarray(new)
 
@@ -327,7 +336,7 @@ def _leaves(tree: Tree, value: Any, what: str, *, same_rows: bool = False) -> di
             expected = leaf.shape if not fixed else ("rows", *leaf.shape[1:])
             raise UserError(f"{what} leaf {leaf.name!r} has shape {shape}, not {expected} as at compile time")
         found[leaf.name] = given
-    return {name: np.asarray(given) for name, given in found.items() if _is_numeric(given)}
+    return {name: np.asarray(jax.random.key_data(each) if _is_key(each) else each) for name, each in found.items()}
 
 
 def _data(reading: Reading, value: Any, what: str, *, same_rows: bool = False) -> dict[str, np.ndarray]:
@@ -341,8 +350,8 @@ def _data(reading: Reading, value: Any, what: str, *, same_rows: bool = False) -
     return leaves | {name: prepared.of(ordered) for name, prepared in reading.prepared.items()}
 
 
-def _is_numeric(value: Any) -> bool:
-    return not (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.prng_key))
+def _is_key(value: Any) -> bool:
+    return is_key(getattr(value, "dtype", None))
 
 
 def _printed(program: Program) -> str:
@@ -375,10 +384,14 @@ def _printed(program: Program) -> str:
         f"(for a data set of {circuit.rows:,} rows)"
     )
     schedule = program.reading.schedule
-    start = {name: f", {at} at the start" for (name, _, _), at in zip(schedule.counters, program.start, strict=True)}
-    for counter, increment in program.reading.counters.items():
-        moves = f"plus {increment} a step" if increment else "unchanged"
-        console.print(f"public: {counter}, {moves}{start.get(counter, '') if schedule.inverse else ''}")
+    start = {name: f", {at} at the start" for name, at in schedule.named(program.start).items()}
+    for leaf in program.reading.public.leaves:
+        moves = "moved by each step" if leaf.move is None else f"plus {leaf.move} a step" if leaf.move else "unchanged"
+        console.print(f"public: {leaf.name}, {moves}{start.get(leaf.name, '') if schedule.inverse else ''}")
+    arrays = [node for node in circuit.nodes if isinstance(node, Public)]
+    if arrays:
+        text = sum(len(node.entries) for node in arrays)
+        console.print(f"public: {len(arrays)} arrays, {text:,} bytes of the statement")
     for remark in circuit.remarks:
         console.print(remark, soft_wrap=True, markup=False, highlight=False)
     return console.file.getvalue().rstrip()  # type: ignore[attr-defined]

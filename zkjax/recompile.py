@@ -31,6 +31,7 @@ from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.published import OtherFormats, PublishedFormats, published_plans, without_remedy
 from zkjax.frontend import Reading, read_step
+from zkjax.frontend.trace import is_key
 from zkjax.program import compile
 from zkjax.statement.circuit import Circuit, Committed
 from zkjax.statement.printing import describe_circuit
@@ -83,7 +84,7 @@ def examine(
     measured = _measured(train_step, state, dataset, statement.circuit.batch)
     published = statement.circuit
     batch = jax.tree.map(lambda leaf: _zeros(leaf, rows=published.batch), dataset)
-    reading = read_step(train_step, jax.tree.map(_concrete, state), batch)
+    reading = read_step(train_step, jax.tree.map(_concrete, state), batch, public_constants=True)
     best, refused = None, None
     for plan in published_plans(reading.step, _numbers(reading, published), published):
         try:
@@ -113,7 +114,7 @@ def _measured(train_step: Callable, state: Any, dataset: Any, rows: int) -> Cali
         return None
     try:
         batch = jax.tree.map(lambda leaf: np.asarray(leaf)[:rows], dataset)
-        return compile(train_step, state, batch, steps=1).plan.calibration
+        return compile(train_step, state, batch, steps=1, public_constants=True).plan.calibration
     except UserError:  # values with which nobody would train
         return None
 
@@ -137,7 +138,12 @@ def _zeros(leaf: Any, *, rows: int) -> np.ndarray:
 
 
 def _concrete(leaf: Any) -> Any:
-    return np.zeros(leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf
+    if not isinstance(leaf, jax.ShapeDtypeStruct):
+        return leaf
+    if is_key(leaf.dtype):
+        data = jax.numpy.zeros((*leaf.shape, *leaf.dtype._impl.key_shape), np.uint32)
+        return jax.random.wrap_key_data(data, impl=leaf.dtype._impl.name)
+    return np.zeros(leaf.shape, leaf.dtype)
 
 
 def _shape_and_type(leaf: Any) -> tuple[tuple[int, ...], Any]:

@@ -13,7 +13,7 @@ import zkjax
 from tests.fixedpoint.training import integer_run
 from tests.frontend.steps import batch_of
 from zkjax.fixedpoint.nodes import Paced, Public
-from zkjax.frontend import UnsupportedError, read_step
+from zkjax.frontend import read_step
 
 BATCH = 4
 SHAPES = {"first": (5, 6), "second": (6, 3)}
@@ -100,10 +100,16 @@ def test_a_program_without_such_numbers_is_the_same_at_every_step():
     assert program.at(first_state() | {"step": jnp.int32(7)}) is program
 
 
-def test_masks_from_the_step_are_refused():
+def test_masks_from_the_step_are_public():
+    """A key that the program makes, folded with the counter: another mask at every step, the same for everybody."""
+
     def masked(weights, batch, step):
         mask = jax.random.bernoulli(jax.random.fold_in(jax.random.key(0), step), 0.5, (BATCH, 3))
         return squared(mask.astype(jnp.float32) * (logits_of(weights, batch) - batch["label"]))
 
-    with pytest.raises(UnsupportedError, match="remove dropout and sampling from the step"):
-        read_step(step_of(masked), first_state(), batch_of())
+    reading = read_step(step_of(masked), first_state(), batch_of())
+    found = [value for (value,) in reading.schedule.values((3,), 4)]
+    assert len({value.tobytes() for value in found}) == 4
+    for step, value in enumerate(found, start=3):
+        key = jax.random.fold_in(jax.random.key(0), step)
+        np.testing.assert_array_equal(value, np.asarray(jax.random.bernoulli(key, 0.5, (BATCH, 3)), np.float64))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from tests.witness.naive import interpret
@@ -46,12 +47,16 @@ def float_run(train_step: Callable, state: Any, dataset: Any, schedule: np.ndarr
 def differences(one: Any, other: Any) -> np.ndarray:
     """Magnitudes of the differences of all weights of two states."""
     trees = (getattr(state, "params", state) for state in (one, other))
-    pairs = zip(*map(jax.tree.leaves, trees), strict=True)
+    pairs = zip(*map(_weights, trees), strict=True)
     return np.concatenate([np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).ravel() for a, b in pairs])
 
 
 def distance(one: Any, other: Any) -> float:
     """Largest difference of the weights of two states."""
     trees = (getattr(state, "params", state) for state in (one, other))
-    pairs = zip(*map(jax.tree.leaves, trees), strict=True)
+    pairs = zip(*map(_weights, trees), strict=True)
     return max(float(np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).max()) for a, b in pairs)
+
+
+def _weights(tree: Any) -> list[Any]:
+    return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating)]

@@ -43,7 +43,8 @@ def test_counters_advance_in_their_own_type():
     dataset = batch_of(12)
     program = zkjax.compile(train_step, state, batch_of(), steps=3)
     after = program.run(state, dataset, np.arange(12).reshape(3, 4)).state
-    assert program.reading.counters == {"weak": 1, "step": 1, "epoch": 0}
+    moves = {leaf.name: leaf.move for leaf in program.reading.public.leaves}
+    assert moves == {"weak": 1, "step": 1, "epoch": 0}
     assert (after["weak"], int(after["step"]), int(after["epoch"])) == (3, 3, 3)
     assert isinstance(after["weak"], int)
     assert (after["step"].dtype, after["epoch"].dtype) == (np.int32, np.uint8)

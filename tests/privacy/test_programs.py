@@ -76,8 +76,8 @@ def test_the_program_of_the_witness_has_no_constants_of_secrets(case):
     others = ({node: other.values[node] for node in case.circuit.committed(r)} for r in ("data", "before"))
     with jax.enable_x64(True):
         trace = executor(case.lowered).trace
-        closed = jax.make_jaxpr(trace)(data, before, case.schedule)
-        again = jax.make_jaxpr(trace)(*others, other.schedule)
+        closed = jax.make_jaxpr(trace)(data, before, case.schedule, {})
+        again = jax.make_jaxpr(trace)(*others, other.schedule, {})
     assert str(closed) == str(again)
     assert all(np.size(constant) <= 1 for constant in closed.consts)
 

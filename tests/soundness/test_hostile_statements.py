@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import resource
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from zkjax.statement.circuit import (
     Filter,
     Lookup,
     Node,
+    Public,
     Rows,
 )
 from zkjax.statement.claims import ClaimSet
@@ -98,6 +100,21 @@ def long_axis() -> Circuit:
     return circuit_with(Axes(shape, 3, (-1,)), *(Contract(shape, 4 + i, 4, labels, labels, labels) for i in range(2)))
 
 
+def public_tensors(shape: tuple[int, ...], claims: int) -> Circuit:
+    """A large public tensor, and claims on it, each at a point of its own."""
+    tensor = Public(shape, 0, 1, _bits(shape))
+    labels = tuple(range(len(shape)))
+    return circuit_with(
+        tensor, *(Contract(shape, 4 + index, 4, labels, labels, labels) for index in range(claims)), batch=1
+    )
+
+
+def _bits(shape: tuple[int, ...]) -> str:
+    """A one among zeros: made without the tensor."""
+    count = int(np.prod(shape))
+    return base64.b64encode(b"\x40" + bytes(-(-count // 8) - 1)).decode()
+
+
 # Each at or near the bound on its work, or on another size.
 EXHAUSTING: dict[str, Callable[[], Circuit]] = {
     "phases": lambda: powers(18_000),
@@ -121,6 +138,9 @@ EXHAUSTING: dict[str, Callable[[], Circuit]] = {
             *(Table("function", 0, (1 << 14) - 1, 0, f"1/(x+{i})*exp(-x)+erf(x+{i})", 11, 8) for i in range(9, 33)),
         ),
     ),
+    "public tensor": lambda: public_tensors((16, 1024, 1024), 70),
+    "public matrix": lambda: public_tensors((1 << 22, 4), 1),
+    "public column": lambda: public_tensors((1 << 22,), 1),
     "terms": lambda: circuit_with(*(Combine((), ((1, 3),) * 40) for _ in range(15_000))),
 }
 
@@ -170,6 +190,12 @@ def test_a_long_schedule_read_by_many_claims_is_refused(steps, batch, claims):
     nodes = [rows, *(Contract(shape, 4 + index, 4, labels, labels, labels) for index in range(claims))]
     with pytest.raises(CircuitError, match="too many to verify"):
         Plan(circuit_with(*nodes, steps=steps, batch=batch), 1).check_work()
+
+
+@pytest.mark.parametrize(("shape", "claims"), [((16, 1024, 1024), 150), ((1 << 22, 2), 9)])
+def test_many_claims_on_a_public_tensor_are_refused(shape, claims):
+    with pytest.raises(CircuitError, match="too many to verify"):
+        Plan(public_tensors(shape, claims), 1).check_work()
 
 
 @pytest.mark.parametrize("copies", [1, 20_000])

@@ -28,6 +28,7 @@ from zkjax.statement.circuit import (
     Filter,
     Lookup,
     Positions,
+    Public,
     Rows,
 )
 from zkjax.statement.proof import MAX_PROOF_BYTES, Proof
@@ -39,7 +40,7 @@ from zkjax.verifier import verify
 
 VERIFY = sys.modules[verify.__module__]
 FOLDER = Path(__file__).parents[1] / "vectors" / "proofs"
-KINDS = (Circuit, Committed, Constant, Positions, Combine, Axes, Rows, Filter, Contract, Lookup, Table)
+KINDS = (Circuit, Committed, Constant, Positions, Public, Combine, Axes, Rows, Filter, Contract, Lookup, Table)
 
 
 @cache
@@ -277,7 +278,7 @@ def changed(value: object) -> Iterator[object]:
 
 def with_changed(field: str) -> Iterator[tuple[str, Circuit]]:
     """Names of frozen proofs, and circuits that differ from theirs in this field of one part."""
-    for frozen_name in ("two-layers", "softmax"):
+    for frozen_name in ("two-layers", "softmax", "masked"):
         for circuit in _with_changed(frozen(frozen_name)[0].circuit, *field.split(".")):
             yield frozen_name, circuit
 
@@ -321,7 +322,7 @@ def test_a_changed_field_of_the_circuit_is_caught(field):
 
 def test_every_field_of_a_circuit_has_an_entry():
     assert {f"{kind.__name__}.{field.name}" for kind in KINDS for field in fields(kind)} == manifest.FIELDS.keys()
-    kinds = {type(node) for name in ("two-layers", "softmax") for node in frozen(name)[0].circuit.nodes}
+    kinds = {type(node) for name in ("two-layers", "softmax", "masked") for node in frozen(name)[0].circuit.nodes}
     assert kinds | {Circuit, Lookup, Table} == set(KINDS)
 
 

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 
 import numpy as np
 
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Positions, Rows
+from zkjax.statement.circuit import (
+    Axes,
+    Circuit,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Filter,
+    Positions,
+    Public,
+    Rows,
+)
 from zkjax.statement.filters import dense
+
+
+def read(shape: tuple[int, ...], low: int, bits: int, entries: str) -> np.ndarray:
+    """A public tensor, bit by bit."""
+    digits = "".join(f"{byte:08b}" for byte in base64.b64decode(entries))
+    count = int(np.prod(shape))
+    values = [low + int(digits[bits * place : bits * (place + 1)], 2) for place in range(count)]
+    return np.array(values, object).reshape(shape)
 
 
 def evaluate(circuit: Circuit, committed: Mapping[int, np.ndarray], schedule: np.ndarray) -> list[np.ndarray]:
@@ -21,6 +41,8 @@ def evaluate(circuit: Circuit, committed: Mapping[int, np.ndarray], schedule: np
                 value = np.full(node.shape, constant, object)
             case Positions(axis=axis):
                 value = np.indices(node.shape)[axis].astype(object)
+            case Public(low=low, bits=bits, entries=entries):
+                value = read(node.shape, low, bits, entries)
             case Combine(terms=terms):
                 value = sum(coefficient * values[operand] for coefficient, operand in terms)
             case Axes(node=operand, source=source):

@@ -15,6 +15,7 @@ from zkjax.statement.circuit import (
     Lookup,
     Node,
     Positions,
+    Public,
     Rows,
 )
 from zkjax.statement.filters import Rows as Matrix
@@ -55,12 +56,15 @@ class _Writer:
         """A random node, or None if the dice fell badly."""
         operand = self.index()
         shape = self.nodes[operand].shape
-        kinds = ["constant", "positions", "combine", "combine", "axes", "axes", "rows", "filter"]
+        kinds = ["constant", "positions", "public", "combine", "combine", "axes", "axes", "rows", "filter"]
         match self.pick([*kinds, "contract", "contract"]):
             case "constant":
                 return Constant(shape, int(self.random.integers(-5, 6)))
             case "positions":
                 return Positions(shape, int(self.random.integers(len(shape)))) if shape else None
+            case "public":
+                low = int(self.random.integers(-5, 3))
+                return Public.of(self.random.integers(low, low + int(self.pick([2, 3, 7])), shape))
             case "combine":
                 alike = [i for i, node in enumerate(self.nodes) if node.shape == shape]
                 count = int(self.random.integers(1, 4))

@@ -14,7 +14,7 @@ from tests.statement.random_circuits import random_circuit, random_schedule, ran
 from tests.witness.cases import odd_block
 from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Public, Rows
 from zkjax.statement.claims import ClaimSet, EqualityCache, Instance, Term
 from zkjax.statement.filters import earlier, matrix
 from zkjax.statement.layout import axis_bits, tensor_bits
@@ -85,6 +85,9 @@ RULES = {
     "all at once": Axes((5, 7, 1, 3), 3, (-1, 1, -1, 0)),
     "rows": Rows((3, 4, 3, 2), 0),
     "before": Filter((3, 7, 2), 3, earlier(3)),
+    "public": Public.of(np.random.default_rng(0).integers(-(1 << 31), 1 << 31, (3, 5, 2))),
+    "public bits": Public.of(np.random.default_rng(1).integers(0, 2, (4, 9000))),
+    "public of one axis": Public.of(np.random.default_rng(2).integers(-7, 300, (41,))),
     "filter": Filter((4, 7, 2), 3, matrix([[0, -5, 7], [3, 3, 3], [0, 0, 0], [1 << 59, 2, 0]])),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.statement.circuits import (
@@ -39,6 +40,7 @@ from zkjax.statement.circuit import (
     Contract,
     Lookup,
     Positions,
+    Public,
     Rows,
 )
 from zkjax.statement.tables import Table
@@ -61,6 +63,7 @@ def test_the_circuits_that_the_cases_change_are_legal():
     bare().check()
 
 
+PUBLIC = Public.of(np.arange(16).reshape(4, 4) % 3 % 2)
 FUNCTION = Table("function", -3, 4, 0, "x*x", 0, 0)
 
 CASES = {
@@ -102,6 +105,20 @@ CASES = {
     "places along no axis": (lambda c: appended(c, Positions((2, 2), 2)), "names no axis"),
     "places along a negative axis": (lambda c: appended(c, Positions((2, 2), -1)), "names no axis"),
     "places of no axis": (lambda c: appended(c, Positions((), 0)), "names no axis"),
+    "public and large": (lambda c: appended(c, replace(PUBLIC, low=1 << 60)), "is too large"),
+    "public of many bits": (lambda c: appended(c, replace(PUBLIC, bits=33)), "4 characters for 16 entries of 33 bits"),
+    "public of no bits": (
+        lambda c: appended(c, replace(PUBLIC, bits=0, entries="")),
+        "is not written as public tensors are",
+    ),
+    "public of another length": (
+        lambda c: appended(c, replace(PUBLIC, shape=(5, 5))),
+        "4 characters for 25 entries of 1 bits",
+    ),
+    "public of another text": (lambda c: appended(c, replace(PUBLIC, entries="*AAA")), "entries that are not base64"),
+    "public and constant": (lambda c: appended(c, replace(PUBLIC, entries="AAA=")), "do not need the 1 bits"),
+    "public of numbers": (lambda c: appended(c, replace(PUBLIC, entries=(1, 2))), "has a entries of another type"),
+    "public of a low that is none": (lambda c: appended(c, replace(PUBLIC, low="0")), "has a low of another type"),
     "no terms": (lambda c: with_node(c, REMAINDER, terms=()), "has no terms"),
     "terms no pairs": (lambda c: with_node(c, REMAINDER, terms=(1, PRODUCT)), "has a terms of another type"),
     "terms triples": (lambda c: with_node(c, REMAINDER, terms=((1, PRODUCT, 0),)), "has a terms of another type"),

@@ -24,6 +24,7 @@ from zkjax.statement.circuit import (
     Filter,
     Lookup,
     Positions,
+    Public,
     Rows,
 )
 from zkjax.statement.filters import earlier, matrix
@@ -124,6 +125,13 @@ def test_the_interval_of_each_rule():
 def test_places_end_one_before_the_length():
     c = circuit(Positions((3, 5), 1), Positions((3, 5), 0), Positions((1,), 0), lookups=((BIT, 3),))
     assert check_ranges(c)[-3:] == [(0, 4), (0, 2), (0, 0)]
+
+
+def test_public_entries_are_bounded_by_their_bits():
+    """And by zero, which slots outside of the real shape hold; a zero node of one is refused by its value alone."""
+    bits, signed = Public.of(np.array([0, 1, 1])), Public.of(np.array([[-9, 5]]))
+    c = circuit(bits, signed, Public.of(np.array([40, 43])), Public.of(np.array([-7, -5])), lookups=((BIT, 3),))
+    assert check_ranges(c)[-4:] == [(0, 1), (-9, 6), (0, 43), (-7, 0)]
 
 
 def test_a_filter_pulls_apart_positive_and_negative_coefficients():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.soundness.block import SHAPE, Case
 from tests.soundness.test_wrong_functions import softmax_case
+from tests.soundness.test_wrong_public import masked_case
 from zkjax.files.artefact import Kind, encode
 from zkjax.prover.prove import prove_block
 from zkjax.statement.statement import parameter_hash
@@ -20,12 +21,13 @@ FOLDER = Path(__file__).with_name("proofs")
 
 
 def cases() -> dict[str, Case]:
-    """A network of one layer, one of two, and one that ends in a softmax."""
+    """A network of one layer, one of two, one that ends in a softmax, and one with public tensors."""
     one = replace(SHAPE, widths=(3, 2), batch=2, steps=1, rows=3)
     return {
         "one-layer": Case.make(shape=one, openings=1),
         "two-layers": Case.make(openings=1),
         "softmax": softmax_case(openings=1),
+        "masked": masked_case(openings=1),
     }
 
 

@@ -11,6 +11,7 @@ from math import isqrt
 
 import numpy as np
 
+from tests.statement.evaluate import read
 from zkjax.circuit.program import Lowered
 from zkjax.circuit.recipes import (
     Gated,
@@ -25,7 +26,7 @@ from zkjax.circuit.recipes import (
     TableValue,
     ValueLimb,
 )
-from zkjax.statement.circuit import Axes, Combine, Committed, Constant, Contract, Filter, Positions, Rows
+from zkjax.statement.circuit import Axes, Combine, Committed, Constant, Contract, Filter, Positions, Public, Rows
 
 
 def integers(array: object) -> np.ndarray:
@@ -56,6 +57,8 @@ def _value(node, recipe, values, schedule):
             return np.full(shape, value, dtype=object)
         case Positions(shape=shape, axis=axis):
             return integers(np.indices(shape)[axis])
+        case Public(shape=shape, low=low, bits=bits, entries=entries):
+            return read(shape, low, bits, entries)
         case Combine(terms=terms):
             return sum(coefficient * values[operand] for coefficient, operand in terms)
         case Rows(node=operand):

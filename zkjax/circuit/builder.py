@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import prod
 
+import numpy as np
+
 from zkjax.circuit.program import Lowered
 from zkjax.circuit.recipes import (
     Gated,
@@ -37,6 +39,7 @@ from zkjax.statement.circuit import (
     Filter,
     Lookup,
     Node,
+    Public,
     Rows,
     operands,
 )
@@ -114,6 +117,15 @@ class CircuitBuilder:
 
     def constant(self, shape: Sequence[int], value: int) -> int:
         return self.add(Constant(tuple(shape), value))
+
+    def public(self, values: np.ndarray) -> int:
+        """A tensor of public integers; PublicTensorError if they are too far apart."""
+        return self.add(Public.of(values))
+
+    @property
+    def public_text(self) -> int:
+        """Number of characters that all public tensors take in the encoding of the circuit."""
+        return sum(len(node.entries) for node in self.nodes if isinstance(node, Public))
 
     def combine(self, *terms: tuple[int, int]) -> int:
         """Sum of (coefficient, node) terms; nested combinations are flattened, equal nodes merged."""

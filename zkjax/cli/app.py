@@ -73,13 +73,28 @@ def prove_command(
             help="Bits by which values may grow beyond calibration, more than usual; a run that needs some says so.",
         ),
     ] = 0,
+    public_constants: Annotated[
+        bool,
+        typer.Option("--public-constants", help="Everybody may see the arrays that the training step closes over."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train and prove one block of steps; write statement, proof and secrets to a run folder."""
     with outcome("prove", as_json) as result:
         from zkjax.cli.prove import prove
 
-        result.update(prove(experiment, steps, openings, out, resume_from, headroom, quiet=as_json))
+        result.update(
+            prove(
+                experiment,
+                steps,
+                openings,
+                out,
+                resume_from,
+                headroom,
+                public_constants=public_constants,
+                quiet=as_json,
+            )
+        )
 
 
 @app.command("verify")

@@ -88,13 +88,18 @@ def _like(leaf: Any, value: np.ndarray | None) -> Any:
         return leaf
     if isinstance(leaf, bool | int | float):
         return type(leaf)(value)
+    if _is_key(leaf):
+        return jax.random.wrap_key_data(jax.numpy.asarray(value), impl=jax.random.key_impl(leaf))
     return np.array(value) if isinstance(leaf, np.ndarray | np.generic) else jax.numpy.asarray(value)
 
 
 def _numeric(state: Any) -> dict[str, Any]:
-    """The leaves that are numbers, by path; random keys are not."""
+    """The leaves by path, random keys by their data."""
     return {
-        jax.tree_util.keystr(key): leaf
-        for key, leaf in jax.tree_util.tree_leaves_with_path(state)
-        if not (hasattr(leaf, "dtype") and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+        jax.tree_util.keystr(path): jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
     }
+
+
+def _is_key(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)

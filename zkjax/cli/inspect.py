@@ -9,7 +9,7 @@ from zkjax.cli.report import count, print_remarks, print_rows, size
 from zkjax.errors import UsageError, ZkjaxError
 from zkjax.files import Artefact, Kind, Ledger, RunFolder, read
 from zkjax.files.run_folder import MAX_SECRET_BYTES
-from zkjax.statement.circuit import Circuit, Committed
+from zkjax.statement.circuit import Circuit, Committed, Public
 
 LABELS = {
     "bytes": "size",
@@ -103,6 +103,7 @@ def _contents(artefact: Artefact, in_full: bool) -> dict[str, Any]:
         "committed_elements": circuit.committed_elements,
         "lookups": circuit.lookup_entries,
         **{f"committed_{name}": _tensors(circuit, name) for name in OBJECTS},
+        "public_arrays": _public_arrays(circuit),
         "openings_per_commitment": statement.openings,
         "soundness_bits": round(soundness_bits(statement.plan), 2),
         "circuit_digest": circuit.digest().hex(),
@@ -123,6 +124,15 @@ def _tensors(circuit: Circuit, name: str) -> dict[str, list[int]]:
     return {node.name: list(node.shape) for node in nodes if isinstance(node, Committed)}
 
 
+def _public_arrays(circuit: Circuit) -> list[str]:
+    """Shape, range and size of every public tensor: masks, closed-over constants."""
+    return [
+        f"{list(node.shape)} of entries in [{node.low}, {node.low + (1 << node.bits) - 1}], {size(len(node.entries))}"
+        for node in circuit.nodes
+        if isinstance(node, Public)
+    ]
+
+
 def _openings(ledger: Ledger) -> dict[str, Any]:
     counts = ledger.counts()
     openings = {digest.hex(): {"used": used, "budget": budget} for digest, (used, budget) in counts.items()}
@@ -141,6 +151,8 @@ def _shown(name: str, value: Any) -> str:
             return size(value)
         case int():
             return count(value)
+        case list():
+            return "\n".join(value) or "none"
         case dict() if name.startswith("committed_"):
             return "\n".join(f"{tensor} {shape}" for tensor, shape in value.items())
         case dict():

@@ -38,7 +38,15 @@ class BadFolder(UsageError):
 
 
 def prove(
-    path: Path, steps: int, openings: int, out: Path, resume_from: Path | None, headroom: int = 0, *, quiet: bool
+    path: Path,
+    steps: int,
+    openings: int,
+    out: Path,
+    resume_from: Path | None,
+    headroom: int = 0,
+    *,
+    public_constants: bool = False,
+    quiet: bool,
 ) -> dict[str, Any]:
     """Train and prove the next `steps` batches of an experiment; returns what `--json` prints.
 
@@ -78,6 +86,7 @@ def prove(
                 dataset=experiment.dataset,
                 before=start.before,
                 headroom=headroom,
+                public_constants=public_constants,
             )
 
             stages.enter("Witness")

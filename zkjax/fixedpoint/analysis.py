@@ -20,6 +20,7 @@ from zkjax.fixedpoint.nodes import (
     OneHot,
     Paced,
     Product,
+    PublicArray,
     Reciprocal,
     Relu,
     StateLeaf,
@@ -29,7 +30,7 @@ from zkjax.fixedpoint.nodes import (
 from zkjax.fixedpoint.step import Step
 
 # What is made with few bits.
-NARROW = DataLeaf | Uniform | Relu | Gated | Function | Reciprocal | Maximum | OneHot
+NARROW = DataLeaf | Uniform | PublicArray | Relu | Gated | Function | Reciprocal | Maximum | OneHot
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,14 @@ def origin(step: Step, node: int) -> int:
             return node
 
 
+def _is_mask(step: Step, node: int) -> bool:
+    """Whether a node is public and 0 or 1 everywhere: a product with it needs no more bits than its other factor."""
+    found = step.nodes[node]
+    while isinstance(found, Axes) and is_rearranged(step, node):
+        node, found = found.node, step.nodes[found.node]
+    return isinstance(found, PublicArray) and found.binary
+
+
 def roles(step: Step) -> Roles:
     """Raises UserError for a product of two weights."""
     weights: set[int] = set()
@@ -108,6 +117,11 @@ def roles(step: Step) -> Roles:
                         f"a product of two weights at {step.lines[index]}: products must have a "
                         "factor that comes from the data"
                     )
+                masked = [other for mask, other in ((left, right), (right, left)) if _is_mask(step, mask)]
+                if masked and found.shape == step.nodes[masked[0]].shape:
+                    if masked[0] in weights:
+                        weights.add(index)
+                    continue
                 for factor in (left, right):
                     if factor not in weights:
                         demand(factor)

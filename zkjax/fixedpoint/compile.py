@@ -40,7 +40,7 @@ def plan_block(
     numbers: Sequence[Values],
     bits: int,
     fractions: Mapping[str, int] = MappingProxyType({}),
-    counters: Mapping[str, int] = MappingProxyType({}),
+    counters: Mapping[str, int | tuple[int, ...]] = MappingProxyType({}),
 ) -> tuple[Plan, Lowered]:
     """The plan with the most magnitude bits, at most `bits`, that fits; and a first circuit.
 
@@ -83,7 +83,7 @@ def plan_formats(
     numbers: tuple[Values, ...],
     bits: int,
     settled: Mapping[str, int],
-    counters: Mapping[str, int],
+    counters: Mapping[str, int | tuple[int, ...]],
 ) -> Plan:
     """Weight formats by iteration: they follow from the changes', which hardly depend on them."""
     found = responses(step, numbers)
@@ -158,8 +158,14 @@ def _remarks(plan: Plan, weights: Mapping[str, WeightFormat], lowering: Lowering
         f"data {name}: integers in [{form.lo}, {form.hi}] times 2^-{form.fraction_bits}"
         for name, form in plan.data.items()
     ]
-    remarks += [f"counter {name}: {value} at the start" for name, value in plan.counters.items()]
+    remarks += [_start_remark(name, value) for name, value in plan.counters.items()]
     return (*remarks, *lowering.approximations, *plan.step.notes)
+
+
+def _start_remark(name: str, value: int | tuple[int, ...]) -> str:
+    if isinstance(value, int):
+        return f"counter {name}: {value} at the start"
+    return f"public {name}: {' '.join(map(str, value))} at the start"
 
 
 def _rate_remark(form: WeightFormat) -> str:

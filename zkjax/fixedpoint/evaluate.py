@@ -21,12 +21,13 @@ from zkjax.fixedpoint.nodes import (
     Paced,
     Product,
     Public,
+    PublicArray,
     Reciprocal,
     Relu,
     StateLeaf,
     Uniform,
 )
-from zkjax.fixedpoint.numbers import Values
+from zkjax.fixedpoint.numbers import Values, number
 from zkjax.fixedpoint.step import Step
 from zkjax.statement.formulas import Formula, parse
 
@@ -65,12 +66,14 @@ def evaluate(
                 value = np.asarray(state[name], np.float32)
             case DataLeaf(name=name, shape=shape):
                 value = np.asarray(batch[name], np.float32).reshape(shape)
-            case Uniform(shape=shape, value=number):
-                value = np.full(shape, float(number), np.float32)
+            case Uniform(shape=shape, value=constant):
+                value = np.full(shape, float(constant), np.float32)
             case Public(shape=shape, number=place):
-                value = np.full(shape, float(numbers[place]), np.float32)
+                value = np.full(shape, float(number(numbers[place])), np.float32)
+            case PublicArray(number=place):
+                value = np.asarray(numbers[place], np.float32)
             case Paced(node=index, number=place):
-                value = np.float32(float(numbers[place])) * values[index]
+                value = np.float32(float(number(numbers[place]))) * values[index]
             case Linear(terms=terms):
                 value = sum(np.float32(float(c)) * values[index] for c, index in terms)  # type: ignore[assignment]
             case Axes(node=index, source=source, shape=shape):
@@ -93,7 +96,7 @@ def evaluate(
         values.append(value)
     after = {}
     for name, index in step.state.items():
-        parts = [(number.at(numbers), values[step.state[other]]) for other, number in step.kept[name].items()]
+        parts = [(kept.at(numbers), values[step.state[other]]) for other, kept in step.kept[name].items()]
         if (change := step.changes.get(name)) is not None:
             parts.append((change.factor * change.pace.at(numbers), values[change.node]))
         after[name] = sum((np.float32(float(c)) * part for c, part in parts), np.zeros_like(values[index]))

@@ -18,6 +18,7 @@ from zkjax.circuit.functions import divide, look_up, maximum, one_hot
 from zkjax.errors import UserError
 from zkjax.fixedpoint import filters
 from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged
+from zkjax.fixedpoint.arrays import MAX_TEXT, in_integers
 from zkjax.fixedpoint.bounds import check_coefficient
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, is_short, ratio, short, written
 from zkjax.fixedpoint.evaluate import Calibration, real
@@ -45,12 +46,13 @@ from zkjax.fixedpoint.nodes import (
     Paced,
     Product,
     Public,
+    PublicArray,
     Reciprocal,
     Relu,
     StateLeaf,
     Uniform,
 )
-from zkjax.fixedpoint.numbers import Values
+from zkjax.fixedpoint.numbers import Values, number
 from zkjax.fixedpoint.rates import Fold
 from zkjax.fixedpoint.signs import is_spread
 from zkjax.fixedpoint.step import Step
@@ -126,14 +128,15 @@ class Lowering:
                 return Placed(deferred, self.fractions[name], WIDE)
             case DataLeaf(name=name):
                 return self._data(name)
-            case Uniform(shape=shape, value=number):
-                fraction = _constant_fraction(number)
-                return self._constant(shape, number, fraction)
+            case Uniform(shape=shape, value=value):
+                return self._constant(shape, value, _constant_fraction(value))
             case Linear(terms=terms):
                 return self._linear(index, terms)
             case Public(shape=shape, number=place):
                 one = self.builder.constant((1, *shape), 1)
                 return self._paced(index, Placed(one, 0, 1), place, whole=True)
+            case PublicArray(shape=shape, number=place):
+                return self._public_array(index, shape, place)
             case Paced(node=inner, number=place):
                 return self._paced(index, self.value(inner), place, whole=False)
             case Axes(node=inner, source=source, shape=shape):
@@ -222,7 +225,7 @@ class Lowering:
 
     def _paced(self, index: int, placed: Placed, place: int, *, whole: bool) -> Placed:
         """The public number of each step, rounded once for all of them, times a tensor of steps or (`whole`) of one."""
-        row = tuple(at[place] for at in self.numbers)
+        row = tuple(number(at[place]) for at in self.numbers)
         bits = filters.row_bits(row)
         integers = filters.rounded(row, bits)
         for exact, integer in zip(row, integers, strict=True):
@@ -232,6 +235,33 @@ class Lowering:
         rows = matrix([*([0] * (0 if whole else t)), integer] for t, integer in enumerate(integers))
         node = self.builder.filter(placed.node, rows)
         return Placed(node, placed.fraction + bits, min(WIDE, max(map(abs, integers)) * placed.bound))
+
+    def _public_array(self, index: int, shape: tuple[int, ...], place: int) -> Placed:
+        """The array of every step, in the clear."""
+        found = in_integers([np.asarray(at[place]) for at in self.numbers])
+        if found.error:
+            unit = written(Fraction(2) ** -found.fraction)
+            text = f"a public array of shape {shape} counts in units of {unit} (at most {found.error:.1e} off)"
+            self.approximations += [] if text in self.approximations else [text]
+        node = self._written(index, found.entries, (self.steps, *shape))
+        if found.factor != 1:
+            node = self.builder.combine((found.factor, node))
+        return Placed(node, found.fraction, found.factor * int(np.abs(found.entries).max()))
+
+    def _written(self, index: int, entries: np.ndarray, shape: tuple[int, ...]) -> int:
+        """The tensor of `shape` that is `entries`, repeated along axes of length one."""
+        kept = [axis for axis, size in enumerate(entries.shape) if size > 1]
+        if not kept:
+            return self.builder.constant(shape, int(entries.reshape(-1)[0]))
+        node = self.builder.public(entries.reshape([entries.shape[axis] for axis in kept]))
+        if (size := self.builder.public_text) > MAX_TEXT:
+            raise UserError(
+                f"the public arrays of a block of {self.steps} steps, such as the masks of a dropout, take {size:,} "
+                f"bytes of the statement, which has room for {MAX_TEXT:,}\n    at {self.step.lines[index]}\n"
+                "    use fewer steps per block or a smaller batch; or draw the array outside of the step and pass it "
+                "in the batch: then it is committed, and private"
+            )
+        return self.builder.axes(node, [kept.index(axis) if axis in kept else -1 for axis in range(len(shape))], shape)
 
     def _axes(self, placed: Placed, own: tuple[int, ...], source: tuple[int, ...], shape: tuple[int, ...]) -> Placed:
         moved = (0, *(-1 if axis == -1 else axis + 1 for axis in source))

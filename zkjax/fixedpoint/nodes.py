@@ -45,6 +45,15 @@ class Public:
 
 
 @dataclass(frozen=True)
+class PublicArray:
+    """The step's public array of place `number`; `binary` if its entries are known to be 0 or 1."""
+
+    shape: Shape
+    number: int
+    binary: bool
+
+
+@dataclass(frozen=True)
 class Paced:
     """`node` times the step's public number of place `number`."""
 
@@ -132,8 +141,8 @@ class OneHot:
     node: int
 
 
-Leaf = StateLeaf | DataLeaf | Uniform
-RealNode = Leaf | Public | Paced | Linear | Axes | Product | Relu | Gated | Function | Reciprocal | Maximum | OneHot
+Leaf = StateLeaf | DataLeaf | Uniform | Public | PublicArray
+RealNode = Leaf | Paced | Linear | Axes | Product | Relu | Gated | Function | Reciprocal | Maximum | OneHot
 
 
 def operands(node: RealNode) -> tuple[int, ...]:

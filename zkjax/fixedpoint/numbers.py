@@ -1,7 +1,7 @@
-"""Public numbers that change from step to step: rates that the training step computes from its counters.
+"""Public values that change from step to step: rates and masks that the step computes from counters and keys.
 
-A step names its public numbers by place; their values at each step follow from the counters before
-the block and are exact: the floats that the user's own schedule computes.
+A step names its public values by place; at each step they follow from the counters and keys before
+the block and are exact: the floats that the user's own program computes. A number is a fraction, an array float64.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 Monomial = tuple[int, ...]
-Values = Sequence[Fraction]
+Value = Fraction | np.ndarray
+Values = Sequence[Value]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Number:
         total = Fraction(0)
         for monomial, coefficient in self.terms:
             for place in monomial:
-                coefficient *= values[place]
+                coefficient *= number(values[place])
             total += coefficient
         return total
 
@@ -54,6 +57,12 @@ class Number:
             return Fraction(0), ONE
         first = self.terms[0][1]
         return first, self.scaled(1 / first)
+
+
+def number(value: Value) -> Fraction:
+    """A public value that is a number."""
+    assert isinstance(value, Fraction)
+    return value
 
 
 def total(numbers: Iterable[Number]) -> Number:

@@ -21,7 +21,8 @@ class Plan:
 
     `numbers` are the public numbers of each step of the block; the changes of `step` are those of
     `responses`. `fractions` gives the fraction bits of state leaves whose format is settled already,
-    because an earlier block committed to them, `counters` the values from which the numbers follow.
+    because an earlier block committed to them, `counters` the values of counters and keys
+    from which the numbers follow.
     """
 
     step: Step
@@ -35,7 +36,7 @@ class Plan:
     fold: Fold | None
     steps: int
     fractions: Mapping[str, int]
-    counters: Mapping[str, int]
+    counters: Mapping[str, int | tuple[int, ...]]
     tensors: tuple[TensorFormat, ...] = ()
     remarks: tuple[str, ...] = ()
 

@@ -28,6 +28,7 @@ ABSENT = -20  # a tensor that the published circuit does not round: make it need
 
 _DATA_REMARK = re.compile(r"data (.+): integers in \[(-?\d{1,9}), (\d{1,9})\] times 2\^-(\d{1,3})")
 _COUNTER_REMARK = re.compile(r"counter (.+): (-?\d{1,10}) at the start")
+_PUBLIC_REMARK = re.compile(r"public (.+): (-?\d{1,10}(?: -?\d{1,10})*) at the start")
 _LIMB = re.compile(r"before/(.+)/limb\[\d{1,3}:(\d{1,3})\]")
 
 
@@ -42,7 +43,7 @@ class PublishedFormats:
     tensors: dict[str, int]
     data: dict[str, tuple[int, int, int]]
     state: dict[str, int]
-    counters: dict[str, int]
+    counters: dict[str, int | tuple[int, ...]]
 
     @classmethod
     def of(cls, circuit: Circuit) -> PublishedFormats:
@@ -53,7 +54,9 @@ class PublishedFormats:
             if said := _DATA_REMARK.fullmatch(remark):
                 data[said[1]] = (int(said[4]), int(said[2]), int(said[3]))
         read = filter(None, map(_COUNTER_REMARK.fullmatch, circuit.remarks))
-        counters = {said[1]: int(said[2]) for said in read}
+        counters: dict[str, int | tuple[int, ...]] = {said[1]: int(said[2]) for said in read}
+        for said in filter(None, map(_PUBLIC_REMARK.fullmatch, circuit.remarks)):
+            counters[said[1]] = tuple(map(int, said[2].split()))
         state: dict[str, int] = {}
         for name in tensors:
             if (said := _LIMB.fullmatch(name)) and said[1] in tensors:

@@ -24,6 +24,7 @@ from zkjax.fixedpoint.nodes import (
     Paced,
     Product,
     Public,
+    PublicArray,
     RealNode,
     Reciprocal,
     Relu,
@@ -57,6 +58,7 @@ class StepGraph:
     current_line: str = ""
     _known: dict[RealNode, int] = field(default_factory=dict)
     _of_data: set[int] = field(default_factory=set)
+    _of_public: set[int] = field(default_factory=set)
 
     def add(self, node: RealNode) -> int:
         if node not in self._known:
@@ -64,6 +66,8 @@ class StepGraph:
             known = [other for other in operands(node) if self.uniform_value(other) is None]
             if isinstance(node, DataLeaf) or (known and self._of_data.issuperset(known)):
                 self._of_data.add(self._known[node])
+            if isinstance(node, DataLeaf | PublicArray) or (known and self._of_public.issuperset(known)):
+                self._of_public.add(self._known[node])
             self.nodes.append(node)
             self.lines.append(self.current_line)
         return self._known[node]
@@ -293,8 +297,8 @@ class StepGraph:
         return self.add(OneHot((*self.shape(node), classes), node))
 
     def is_data(self, node: int) -> bool:
-        """Whether `node` is computed from the batch alone."""
-        return node in self._of_data
+        """Whether `node` is computed from the batch, and public arrays, alone."""
+        return node in self._of_data or node in self._of_public
 
     def flat_terms(self, node: int) -> dict[int, Fraction]:
         """`node` as a combination of nodes that are not sums: {node: coefficient}."""

@@ -17,7 +17,7 @@ from zkjax.errors import UserError
 from zkjax.fixedpoint.fuse import fused
 from zkjax.fixedpoint.nodes import DataLeaf, StateLeaf, renumbered
 from zkjax.fixedpoint.step import Change, Step, StepGraph, pruned
-from zkjax.frontend.counters import Schedule, followed, increment, schedule
+from zkjax.frontend.counters import PublicState, Schedule, followed, schedule
 from zkjax.frontend.preparation import Preparation, Prepared
 from zkjax.frontend.roles import Leaf, Tree, difference, named_leaves
 from zkjax.frontend.rules import RULES, stacks
@@ -34,8 +34,8 @@ class Reading:
     """A step and the roles of its leaves.
 
     `program` is the traced step, from all leaves of state and batch to the new float leaves of the
-    state. `counters` gives the increment per step of every other leaf of the state, `schedule` the
-    public numbers that the step computes from them. `has_aux` says whether the user's step returns
+    state. `public` says how every other leaf of the state moves, `schedule` gives the public numbers and
+    arrays that the step computes from them. `has_aux` says whether the user's step returns
     (state, aux) rather than the state alone. `prepared` says how to compute data leaves that the batch
     does not hold itself. `stacks` names the parts of the state leaves that the step reads by layers.
     """
@@ -45,7 +45,7 @@ class Reading:
     prepared: dict[str, Prepared]
     state: Tree
     batch: Tree
-    counters: dict[str, int]
+    public: PublicState
     schedule: Schedule
     has_aux: bool
     stacks: dict[str, tuple[str, ...]]
@@ -62,8 +62,10 @@ class Reading:
         return {name: leaf for name, leaf in leaves.items() if name not in parts} | stacks
 
 
-def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
+def read_step(train_step: Callable, state: Any, batch: Any, *, public_constants: bool = False) -> Reading:
     """The training step as a program over real tensors, with the roles of its leaves.
+
+    `public_constants` says that everybody may see arrays that the step closes over.
 
     Raises UnsupportedError listing everything that has no translation, and UserError where the
     pytrees are not what a training step takes and returns. Computes nothing.
@@ -78,7 +80,6 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
     count = len(state_tree.leaves)
     problems: list[Problem] = []
     outputs = program.outputs[:count]
-    counters = {}
     for leaf in state_tree.leaves:
         before, after = program.inputs[leaf.index], outputs[leaf.index]
         if before.shape != after.shape:
@@ -86,17 +87,17 @@ def read_step(train_step: Callable, state: Any, batch: Any) -> Reading:
                 f"the step changes the shape of state leaf {leaf.name!r} from {before.shape} to "
                 f"{after.shape}: the state must keep its shapes"
             )
-        if not leaf.is_float:
-            move = increment(program, before, after)
-            if move is None:
-                problems.append(_no_counter(leaf))
-            else:
-                counters[leaf.name] = move
+    others = [leaf for leaf in state_tree.leaves if not leaf.is_float]
+    old, new = [program.inputs[leaf.index] for leaf in others], [outputs[leaf.index] for leaf in others]
+    public, moving = PublicState.of(program, others, old, new)
+    problems += map(_no_counter, moving)
     program = live(program, [outputs[leaf.index] for leaf in weights])
     stacked: list[str] = []
     while True:
         try:
-            return _translated(program, state_tree, batch_tree, rows, counters, has_aux, list(problems), stacked)
+            return _translated(
+                program, state_tree, batch_tree, rows, public, has_aux, list(problems), stacked, public_constants
+            )
         except stacks.Stacked as found:
             stacked.append(found.name)
 
@@ -106,21 +107,21 @@ def _translated(
     state_tree: Tree,
     batch_tree: Tree,
     rows: int,
-    counters: dict[str, int],
+    public: PublicState,
     has_aux: bool,
     problems: list[Problem],
     stacked: list[str],
+    public_constants: bool,
 ) -> Reading:
     """The reading of `program`, where the state leaves `stacked` are read as one leaf for each layer."""
     weights, count = _weights(state_tree), len(state_tree.leaves)
     graph = StepGraph()
     by_variable = {program.inputs[count + leaf.index]: leaf.name for leaf in batch_tree.leaves}
-    reader = _Reader(graph, problems, Preparation(by_variable, rows))
+    reader = _Reader(graph, problems, Preparation(by_variable, rows), public_constants)
     inputs: dict[str, int] = {}
     parts = {leaf.name: _parts(leaf) if leaf.name in stacked else (leaf.name,) for leaf in weights}
     if len({name for names in parts.values() for name in names}) != sum(map(len, parts.values())):
         raise UserError("a state leaf is named as a layer of another: rename a key")
-    counting: dict[str, tuple[Variable, int]] = {}
     for leaf in state_tree.leaves:
         if leaf.is_float:
             names = parts[leaf.name]
@@ -128,11 +129,11 @@ def _translated(
             inputs |= {name: graph.add(StateLeaf(shape, name)) for name in names}
             values = tuple(Real(inputs[name]) for name in names)
             reader.known[program.inputs[leaf.index]] = Stack(values) if leaf.name in stacked else values[0]
-        elif leaf.is_integer and not leaf.shape and leaf.name in counters:
-            counting[leaf.name] = (program.inputs[leaf.index], counters[leaf.name])
-            reader.known[program.inputs[leaf.index]] = Public((), program.inputs[leaf.index])
-        else:
-            reader.known[program.inputs[leaf.index]] = Public(leaf.shape, None)
+        elif program.inputs[leaf.index] in public.moves.inputs:
+            variable = program.inputs[leaf.index]
+            reader.known[variable] = Public(leaf.shape, None if leaf.shape else variable, variable)
+        else:  # a problem, reported already
+            reader.known[program.inputs[leaf.index]] = None
     for leaf in batch_tree.leaves:
         node = graph.add(DataLeaf(leaf.shape, leaf.name))
         reader.known[program.inputs[count + leaf.index]] = Real(node)
@@ -157,18 +158,20 @@ def _translated(
     step = replace(step, notes=(*step.notes, *map(PREPARED_NOTE.format, prepared)))
     if not step.data:
         raise UserError("no leaf of the batch influences the new state: there is nothing to train on")
-    paces = schedule(program, counting, numbers)
+    paces = schedule(program, public, numbers)
     return Reading(
-        step, program, prepared, state_tree, batch_tree, counters, paces, has_aux, {n: parts[n] for n in stacked}
+        step, program, prepared, state_tree, batch_tree, public, paces, has_aux, {n: parts[n] for n in stacked}
     )
 
 
 class _Reader:
     """Runs the rules over the equations; a value that depends on a problem is unknown."""
 
-    def __init__(self, graph: StepGraph, problems: list[Problem], preparation: Preparation):
+    def __init__(
+        self, graph: StepGraph, problems: list[Problem], preparation: Preparation, public_constants: bool = False
+    ):
         self.graph, self.problems, self.preparation = graph, problems, preparation
-        self.values = Values(graph)
+        self.values = Values(graph, public_constants)
         self.known: dict[Variable, Value | None] = {}
         self.prepared: dict[str, Variable] = {}
 
@@ -293,9 +296,9 @@ def _returned(shapes: Any, state: Tree) -> bool:
 
 def _no_counter(leaf: Leaf) -> Problem:
     return Problem(
-        f"is of type {leaf.dtype} and neither a weight nor a counter",
+        f"is of type {leaf.dtype} and moves by what is no weight and not public",
         "the training step",
-        "keep integer leaves as they are or add a constant to them; random keys in the state are not supported yet",
+        "let integers and random keys of the state move by what the step computes from them alone",
         (leaf.name,),
     )
 

@@ -69,7 +69,7 @@ class Constant:
 
     def uniform(self) -> np.generic | None:
         """The one value of all entries, or None."""
-        if self.value.size == 0:
+        if self.value.size == 0 or is_key(self.dtype):
             return None
         first = self.value[(0,) * self.value.ndim]
         if not any(self.value.strides) or bool((self.value == first).all()):
@@ -233,7 +233,12 @@ def _closed_over(value: Any) -> Constant:
     try:
         return Constant(np.asarray(value), closed_over=True)
     except TypeError:  # a typed random key
-        return Constant(np.asarray(jax.random.key_data(value)), closed_over=True)
+        return Constant(value, closed_over=True)
+
+
+def is_key(dtype: Any) -> bool:
+    """Whether it is the type of random keys."""
+    return dtype is not None and bool(jax.numpy.issubdtype(dtype, jax.dtypes.prng_key))
 
 
 def source_line(info: Any) -> str:
@@ -297,6 +302,8 @@ ELEMENTWISE = {
 def _evaluated(equation: Equation) -> list[np.ndarray] | None:
     """Values of an equation whose inputs are all constant, in the user's own precision."""
     if not all(isinstance(atom, Constant) for atom in equation.inputs):
+        return None
+    if any(is_key(atom.dtype) for atom in (*equation.inputs, *equation.outputs)):
         return None
     shape = equation.outputs[0].shape
     found = [atom.uniform() for atom in equation.inputs]  # type: ignore[union-attr]

@@ -66,7 +66,9 @@ class Refused(Exception):
         self.what, self.remedy = what, remedy
 
 
-SAMPLING = "remove dropout and sampling from the step"
+SAMPLING = (
+    "draw random numbers from constants, keys and counters of the state alone, so that everybody can draw them again"
+)
 COLUMNS = "keep the parts of a tensor as leaves of their own, in the batch and in the state"
 
 REMEDIES = {

@@ -9,9 +9,9 @@ from math import isfinite
 
 import numpy as np
 
-from zkjax.fixedpoint import step
+from zkjax.fixedpoint import nodes
 from zkjax.fixedpoint.step import StepGraph
-from zkjax.frontend.trace import Constant, Variable
+from zkjax.frontend.trace import Atom, Constant, Variable, is_key
 from zkjax.frontend.unsupported import Refused
 
 TIE_NOTE = "a derivative at exactly zero counts as the one to the left of zero (JAX may take another value there)"
@@ -43,13 +43,18 @@ class Sign:
 
 @dataclass(frozen=True)
 class Public:
-    """What is computed from the counters of the state alone, so that it is public at every step.
+    """What is computed from constants and from counters and keys of the state alone, so that it is public.
 
-    `scalar` is the variable of the one number that it is everywhere, None for other arrays.
+    `scalar` is the variable of the one number that it is everywhere, None for other arrays; `entries` is what the
+    program has for it. `binary` says that all entries are 0 or 1, `closed_over` that an array of the user's
+    closure shows in them.
     """
 
     shape: tuple[int, ...]
     scalar: Variable | None
+    entries: Atom
+    binary: bool = False
+    closed_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,30 +100,23 @@ Value = Real | Sign | Public | Infinite | Places | Label | Indices | Stack
 class Values:
     """Operations on values that the rules share; `graph` receives the nodes."""
 
-    def __init__(self, graph: StepGraph):
-        self.graph = graph
+    def __init__(self, graph: StepGraph, public_constants: bool = False):
+        self.graph, self.public_constants = graph, public_constants
         self.notes: list[str] = []
-        self.numbers: dict[tuple[Variable, bool], str] = {}
+        self.numbers: dict[tuple[Atom, bool], str] = {}
+        self._places: dict[Places, Constant] = {}
 
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
-    def constant(self, constant: Constant) -> Real | Infinite | Places:
-        """A constant of the program; refused unless it is one number, or the places along an axis."""
+    def constant(self, constant: Constant) -> Real | Infinite | Places | Public:
+        """A constant of the program: one number, the places along an axis, or a public array."""
         value = constant.uniform()
         if value is None and (places := _places(constant.value)) is not None:
             return places
-        if value is None and constant.closed_over:
-            raise Refused(
-                f"an array of shape {constant.shape} closed over by the step, which would become public",
-                "pass it to the step inside the batch or the state",
-            )
         if value is None:
-            raise Refused(
-                f"a constant array of shape {constant.shape}",
-                "give such values as part of the batch",
-            )
+            return Public(constant.shape, None, constant, constant.dtype == bool, constant.closed_over)
         if not isfinite(value):
             return Infinite(constant.shape, float(value))
         return Real(self.graph.uniform(constant.shape, _exact(value)))
@@ -150,21 +148,29 @@ class Values:
                     "an operation across stacked layers",
                     "use stacked parameters one layer at a time (by lax.scan or an index), or entry by entry",
                 )
-            case Places(shape=shape):
-                raise Refused(f"a constant array of shape {shape}", "give such values as part of the batch")
+            case Places(shape=shape, axis=axis):
+                places = np.arange(shape[axis]).reshape([-1 if own == axis else 1 for own in range(len(shape))])
+                constant = self._places.setdefault(value, Constant(np.broadcast_to(places, shape)))
+                return self.public(Public(shape, None, constant))
             case _:
                 raise Refused("a computation with indices", "compute with them outside of the step")
 
     def public(self, value: Public, *, inverse: bool = False) -> int:
-        """The node of a public number, or of its reciprocal."""
-        if value.scalar is None:
+        """The node of a public number or array, or of its reciprocal."""
+        if is_key(value.entries.dtype):
+            raise Refused("a computation with a random key", "draw random numbers from it by jax.random")
+        if value.scalar is None and value.closed_over and not self.public_constants:
             raise Refused(
-                f"an array of shape {value.shape} computed from integers of the state",
-                "compute single numbers from a counter, such as a learning rate; random keys are not supported yet",
+                f"an array of shape {value.shape} closed over by the step, which would become public",
+                "compile with public_constants=True (zkjax prove --public-constants) if everybody may see it; else "
+                "pass it in the batch or the state",
             )
-        key = (value.scalar, inverse)
+        key = (value.entries if value.scalar is None else value.scalar, inverse)
         self.numbers.setdefault(key, self.graph.current_line)
-        return self.graph.add(step.Public(value.shape, list(self.numbers).index(key)))
+        place = list(self.numbers).index(key)
+        if value.scalar is None:
+            return self.graph.add(nodes.PublicArray(value.shape, place, value.binary and not inverse))
+        return self.graph.add(nodes.Public(value.shape, place))
 
     def selected_product(self, sign: Sign, node: int) -> int:
         """sign * node, as negative * node + (positive - negative) * gated(node)."""

@@ -19,7 +19,7 @@ from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K, to_field
 from zkjax.fields.vectors import Ext
 from zkjax.prover.limbs import sum_over_axis
-from zkjax.statement.circuit import Axes, Circuit, Combine, Constant, Contract, Filter, Positions, Rows
+from zkjax.statement.circuit import Axes, Circuit, Combine, Constant, Contract, Filter, Positions, Public, Rows
 from zkjax.statement.filters import Rows as Matrix
 from zkjax.statement.filters import spans, transposed
 
@@ -53,6 +53,8 @@ class Contractor:
                 return self._constant(shape, value, vectors)
             case Positions(shape=shape, axis=axis):
                 return self._positions(shape, axis, vectors)
+            case Public():
+                return _contract_integers(node.values, vectors)
             case Combine(terms=terms):
                 parts = [_scaled(self.contract(operand, vectors), factor) for factor, operand in terms]
                 total = parts[0]

@@ -19,8 +19,11 @@ from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from zkjax.errors import VerificationError
 from zkjax.statement.filters import Rows as Matrix
+from zkjax.statement.public import decoded, encoded
 from zkjax.statement.tables import Table
 
 ORACLES = ("data", "before", "after", "advice")
@@ -64,6 +67,36 @@ class Positions:
 
     shape: tuple[int, ...]
     axis: int
+
+
+@dataclass(frozen=True)
+class Public:
+    """Explicit integers that everybody sees: `low` plus unsigned integers of `bits` bits.
+
+    `entries` holds them as text, in row-major order (see `public`).
+    """
+
+    shape: tuple[int, ...]
+    low: int
+    bits: int
+    entries: str
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Public | Constant:
+        """The tensor of any array of integers that are at most 32 bits apart; PublicTensorError for others."""
+        if values.min() == values.max():
+            return Constant(values.shape, int(values.min()))
+        return cls(values.shape, *encoded(values))
+
+    @property
+    def above(self) -> np.ndarray:
+        """The entries less `low`, unsigned; PublicTensorError where the text is not canonical."""
+        return decoded(self.shape, self.bits, self.entries)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The entries, int64."""
+        return self.above.astype(np.int64) + self.low
 
 
 @dataclass(frozen=True)
@@ -124,12 +157,13 @@ class Contract:
     out_labels: tuple[int, ...]
 
 
-Node = Committed | Constant | Positions | Combine | Axes | Rows | Filter | Contract
+Node = Committed | Constant | Positions | Public | Combine | Axes | Rows | Filter | Contract
 
 _KINDS: dict[str, type] = {
     "committed": Committed,
     "constant": Constant,
     "positions": Positions,
+    "public": Public,
     "combine": Combine,
     "axes": Axes,
     "rows": Rows,

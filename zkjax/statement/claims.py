@@ -31,10 +31,22 @@ from zkjax.fields.vectors import (
     outer,
     reduce,
 )
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Positions, Rows
+from zkjax.statement.circuit import (
+    Axes,
+    Circuit,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Filter,
+    Positions,
+    Public,
+    Rows,
+)
 from zkjax.statement.filters import Rows as Matrix
 from zkjax.statement.filters import transposed
 from zkjax.statement.layout import axis_bits, tensor_bits
+from zkjax.statement.public import inner
 from zkjax.transcript.hidden import Hidden
 
 Vectors = tuple[Ext, ...]
@@ -87,6 +99,8 @@ class ClaimSet:
                 sums = [self._sum(vector) for vector in vectors]
                 sums[axis] = self._once(_first_moment, vectors[axis]).item()
                 self.balance = self.balance - prod(sums, start=coefficient)
+            case Public(low=low):
+                self.balance = self.balance - coefficient * inner(node.above, low, vectors)
             case Combine(terms=parts):
                 for factor, operand in parts:
                     self.add(operand, coefficient * factor, vectors)

@@ -32,10 +32,12 @@ from zkjax.statement.circuit import (
     Lookup,
     Node,
     Positions,
+    Public,
     Rows,
     operands,
 )
 from zkjax.statement.filters import is_canonical, width
+from zkjax.statement.public import PublicTensorError
 from zkjax.statement.tables import MAX_TABLE_WORK, Table
 
 
@@ -141,6 +143,10 @@ def _check_node(circuit: Circuit, index: int, node: Node) -> None:
             _require(abs(value) < MAX_COEFFICIENT, f"{where} is too large", value)
         case Positions(shape=shape, axis=axis):
             _require(0 <= axis < len(shape), f"{where} names no axis", axis)
+        case Public(low=low):
+            _require(abs(low) < MAX_COEFFICIENT, f"{where} is too large", low)
+            problem = _misspelling(node)
+            _require(not problem, f"{where} is not written as public tensors are", problem)
         case Combine(shape=shape, terms=terms):
             _require(len(terms) >= 1, f"{where} has no terms", terms)
             coefficients = [coefficient for coefficient, _ in terms]
@@ -171,6 +177,15 @@ def _check_node(circuit: Circuit, index: int, node: Node) -> None:
             _require(not large, f"{where} has an illegal coefficient", large)
         case Contract():
             _check_contract(where, node, *shapes)
+
+
+def _misspelling(node: Public) -> str:
+    """What distinguishes the text of a public tensor from what `public.encoded` writes; this decodes it."""
+    try:
+        _ = node.above
+    except PublicTensorError as error:
+        return str(error)
+    return ""
 
 
 def _check_contract(where: str, node: Contract, left_shape: tuple[int, ...], right_shape: tuple[int, ...]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, log2
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SOUNDNESS_FLOOR_BITS = 100
 QUERY_TARGET_BITS = 102
 LOOKUP_GRINDING_BITS = 12

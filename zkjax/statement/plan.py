@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
-from zkjax.statement.circuit import Circuit, CircuitError, Contract, Filter, Rows, operands
+from zkjax.statement.circuit import Circuit, CircuitError, Contract, Filter, Public, Rows, operands
 from zkjax.statement.filters import run_count
 from zkjax.statement.layout import Layout, axis_bits, choose_log_message, lay_out, tensor_bits
 from zkjax.statement.parameters import MAX_LOG_MESSAGE, MIN_LOOKUP_ROW_BITS, Code
@@ -19,6 +20,8 @@ MAX_CLAIM_WORK = 1 << 25
 CLAIM_OVERHEAD = 1 << 8
 # What the messages of a contraction cost, in axes.
 CONTRACTION_AXES = 4
+# How many entries of a public tensor cost as much as one of a vector.
+PUBLIC_ENTRIES = 1 << 6
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ class Plan:
 
         The work of the verifier is that of its axis vectors; a circuit can make exponentially many.
         A claim on scheduled rows costs one pass over the schedule as well, one on a filter one over its
-        matrix, one on a contraction its messages and the axes of its factors.
+        matrix, one on a contraction its messages and the axes of its factors, one on a public tensor its entries,
+        PUBLIC_ENTRIES of them as much as one of a vector, and one for each of its rows.
         """
         work, schedule = 0, self.circuit.steps * self.circuit.batch
         for count, node in zip(self.claim_counts, self.circuit.nodes, strict=True):
@@ -140,6 +144,8 @@ class Plan:
                     own = schedule
                 case Filter(rows=rows):
                     own = run_count(rows)
+                case Public(shape=shape):
+                    own = prod(shape) // PUBLIC_ENTRIES + prod(shape[:-1])
                 case Contract(left_labels=left, right_labels=right):
                     axes += CONTRACTION_AXES + len(left) + len(right)
             work += count * (CLAIM_OVERHEAD * (1 + axes) + sum(node.shape) + own)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Node, Positions, Rows
+from zkjax.statement.circuit import (
+    Axes,
+    Circuit,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Filter,
+    Node,
+    Positions,
+    Public,
+    Rows,
+)
 from zkjax.statement.filters import Row, earlier
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -31,6 +44,9 @@ def _definition(node: Node) -> str:
             return f"constant {value}"
         case Positions(axis=axis):
             return f"place along axis {axis}"
+        case Public(low=low, bits=bits, entries=entries):
+            digest = hashlib.sha256(entries.encode()).hexdigest()[:16]
+            return f"public entries in [{low}, {low + (1 << bits) - 1}], digest {digest}"
         case Combine(terms=terms):
             return " + ".join(f"{coefficient} n{operand}" for coefficient, operand in terms).replace("+ -", "- ")
         case Axes(node=operand, source=source):

@@ -27,6 +27,7 @@ from zkjax.statement.circuit import (
     Contract,
     Filter,
     Positions,
+    Public,
     Rows,
 )
 from zkjax.statement.filters import Row
@@ -57,6 +58,8 @@ def check_ranges(circuit: Circuit) -> list[Interval]:
                 interval = (min(value, 0), max(value, 0))
             case Positions(shape=shape, axis=axis):
                 interval = (0, shape[axis] - 1)
+            case Public(low=low, bits=bits):
+                interval = (min(low, 0), max(low + (1 << bits) - 1, 0))
             case Combine(terms=terms):
                 interval = (0, 0)
                 for coefficient, operand in terms:

@@ -37,7 +37,18 @@ from zkjax.circuit.recipes import (
     ValueLimb,
 )
 from zkjax.errors import UserError, WitnessError
-from zkjax.statement.circuit import Axes, Circuit, Combine, Committed, Constant, Contract, Filter, Positions, Rows
+from zkjax.statement.circuit import (
+    Axes,
+    Circuit,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Filter,
+    Positions,
+    Public,
+    Rows,
+)
 from zkjax.statement.filters import dense, earlier
 from zkjax.witness import exact
 from zkjax.witness.plan import Phase, Plan
@@ -202,17 +213,23 @@ class Executor:
     ) -> tuple[dict[int, np.ndarray], bool]:
         """(values of all required nodes, whether every one fitted its stored type)."""
         with jax.enable_x64(True):
-            computed, fits = self.program(data, before, schedule)
+            computed, fits = self.program(data, before, schedule, self._public)
             fits = bool(fits)
             values = {node: np.asarray(array) for node, array in computed.items()}
         return {**data, **before, **values}, fits
 
+    @cached_property
+    def _public(self) -> dict[int, np.ndarray]:
+        """Public tensors are arguments of the program, so that blocks with other ones share compiled code."""
+        nodes = enumerate(self.circuit.nodes)
+        return {index: node.values for index, node in nodes if isinstance(node, Public)}
+
     def trace(
-        self, data: dict[int, Array], before: dict[int, Array], schedule: Array
+        self, data: dict[int, Array], before: dict[int, Array], schedule: Array, public: dict[int, Array]
     ) -> tuple[dict[int, Array], Array]:
         """The traced block; needs x64 mode."""
         plan = self.plan
-        whole: dict[int, Array] = {**data, **before}
+        whole: dict[int, Array] = {**data, **before, **public}
         for node in plan.static_order:
             if node not in whole:
                 whole[node] = exact.as_int(self._whole(node, whole, schedule))

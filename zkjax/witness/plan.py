@@ -29,6 +29,7 @@ from zkjax.statement.circuit import (
     Contract,
     Filter,
     Positions,
+    Public,
     Rows,
     operands,
 )
@@ -246,6 +247,8 @@ def _slice_reads(lowered: Lowered, node: int) -> list[tuple[int, bool]] | None:
             return [(source, True) for source in _dependencies(lowered, node)] or None
         case Constant() | Rows():
             return []
+        case Public():
+            return None
         case Positions(axis=axis):
             return [] if axis else None
         case Combine(terms=terms):

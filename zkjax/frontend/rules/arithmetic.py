@@ -69,6 +69,9 @@ def _mul(values: Values, equation: Equation, inputs: list[Value]) -> Value:
 def _div(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     if equation.outputs[0].dtype.kind in "iu":
         raise Refused("an integer division", "divide floating-point numbers")
+    if isinstance(inputs[1], Public):
+        inputs = [inputs[0], Real(values.public(inputs[1], inverse=True))]
+        return _mul(values, equation, inputs)
     left, right = _stretched(values, equation, inputs)
     number = values.number(right)
     if number == 0:
@@ -77,8 +80,6 @@ def _div(values: Values, equation: Equation, inputs: list[Value]) -> Value:
         masks = _on_signs(values, operator.truediv, left, right)
         if masks is not None:
             return masks
-    if isinstance(right, Public):
-        return Real(values.graph.multiplied(values.real(left), values.public(right, inverse=True)))
     if number is None:
         return Real(values.graph.multiplied(values.real(left), _reciprocal(values, right)))
     if isinstance(left, Sign):

@@ -75,7 +75,7 @@ def part(values: Values, value: Value, place: int) -> Value:
         return Infinite(value.shape[1:], value.number)
     if isinstance(value, Sign):
         return replace(value, node=_part(values, value.node, place))
-    if isinstance(value, Public):
+    if isinstance(value, Public) and value.scalar is not None:
         return replace(value, shape=value.shape[1:])
     return Real(_part(values, values.real(value), place))
 
