@@ -104,16 +104,23 @@ def assert_proved(train_step: Callable, state: Any, dataset: Any) -> zkjax.Progr
 def assert_trains(
     train_step: Callable, state: Any, dataset: Any, accuracy: Callable[[Any], float], epochs: int = 5
 ) -> tuple[float, float]:
-    """Five epochs, each a block calibrated where it begins: the accuracy is within a point of float32's."""
+    """Five epochs, each a block calibrated where it begins: the accuracy is within a point of float32's.
+
+    Prints the curves of accuracy and of the loss, the auxiliary output of the step, over the batches of each epoch.
+    """
     ours = theirs = state
-    has_aux = False
+    step = jax.jit(train_step)
+
+    def loss(state: Any, batches: list[Any]) -> float:
+        return float(np.mean([step(state, batch)[1] for batch in batches]))
+
     for schedule in schedules(len(dataset["image"]), epochs):
         batches = batches_of(dataset, schedule)
         program = zkjax.compile(train_step, ours, batches[0], steps=len(schedule), calibration=batches, dataset=dataset)
-        has_aux = program.has_aux
         ours = program.run(ours, dataset, schedule).state
-        theirs = float_run(jax.jit(train_step), theirs, dataset, schedule, has_aux)
-        print(f"accuracy {accuracy(ours):.4f}, float32 {accuracy(theirs):.4f}")
+        theirs = float_run(step, theirs, dataset, schedule, program.has_aux)
+        print(f"accuracy {accuracy(ours):.4f}, float32 {accuracy(theirs):.4f}", end="; ")
+        print(f"loss {loss(ours, batches):.4f}, float32 {loss(theirs, batches):.4f}")
     assert abs(accuracy(ours) - accuracy(theirs)) <= 0.01
     assert accuracy(theirs) > 0.85
     return accuracy(ours), accuracy(theirs)

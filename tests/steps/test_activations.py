@@ -30,7 +30,8 @@ def train_step(state, batch):
         logits = state.apply_fn({"params": params}, batch["image"])
         return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
 
-    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 def marked(names):

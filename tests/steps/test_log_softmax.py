@@ -23,7 +23,8 @@ def indexed_step(state, batch):
         log_probabilities = jax.nn.log_softmax(state.apply_fn({"params": params}, batch["image"]))
         return -log_probabilities[jnp.arange(BATCH), batch["label"]].mean()
 
-    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 def taken_step(state, batch):
@@ -31,7 +32,8 @@ def taken_step(state, batch):
         log_probabilities = jax.nn.log_softmax(state.apply_fn({"params": params}, batch["image"]))
         return -jnp.take_along_axis(log_probabilities, batch["label"][:, None], axis=-1).mean()
 
-    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 def mapped_step(state, batch):
@@ -43,7 +45,8 @@ def mapped_step(state, batch):
     def mean_loss(params):
         return jax.vmap(loss_of, in_axes=(None, 0, 0))(params, batch["image"], batch["label"]).mean()
 
-    return state.apply_gradients(grads=jax.grad(mean_loss)(state.params))
+    loss, gradients = jax.value_and_grad(mean_loss)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 def summed_step(state, batch):
@@ -54,7 +57,8 @@ def summed_step(state, batch):
         labelled = (logits * jax.nn.one_hot(batch["label"], 10)).sum(axis=-1)
         return (jax.nn.logsumexp(logits, axis=-1) - labelled).mean()
 
-    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 STEPS = [indexed_step, taken_step, mapped_step, summed_step]

@@ -15,7 +15,8 @@ def train_step(state, batch):
         logits = state.apply_fn({"params": params}, batch["image"])
         return optax.softmax_cross_entropy(logits, jax.nn.one_hot(batch["label"], 10)).mean()
 
-    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 def given_step(state, batch):
@@ -23,7 +24,8 @@ def given_step(state, batch):
         logits = state.apply_fn({"params": params}, batch["image"])
         return optax.softmax_cross_entropy(logits, batch["label"]).mean()
 
-    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 def smoothed_step(state, batch):
@@ -32,7 +34,8 @@ def smoothed_step(state, batch):
         labels = optax.smooth_labels(jax.nn.one_hot(batch["label"], 10), 0.1)
         return optax.softmax_cross_entropy(logits, labels).mean()
 
-    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 def one_hot_digits():

@@ -17,7 +17,8 @@ def train_step(state, batch):
         labels = jax.nn.one_hot(batch["label"], 10)
         return optax.sigmoid_binary_cross_entropy(logits, labels).sum(axis=-1).mean()
 
-    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 def binary_step(state, batch):
@@ -25,7 +26,8 @@ def binary_step(state, batch):
         logits = state.apply_fn({"params": params}, batch["image"]).squeeze(-1)
         return optax.sigmoid_binary_cross_entropy(logits, batch["label"]).mean()
 
-    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), loss
 
 
 def odd_digits(dataset):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
 
+from zkjax.fixedpoint.analysis import degrees
 from zkjax.fixedpoint.nodes import (
     Axes,
     DataLeaf,
@@ -33,7 +34,7 @@ from zkjax.fixedpoint.nodes import (
     operands,
     renumbered,
 )
-from zkjax.fixedpoint.step import Step, StepGraph, pruned
+from zkjax.fixedpoint.step import Step, StepGraph, odd_part, pruned
 from zkjax.statement.formulas import FormulaError, parse
 
 MAX_TEXT = 2000
@@ -63,7 +64,7 @@ def fused(step: Step) -> Step:
     moved = {name: graph.factored(fusion.node(change.node)) for name, change in step.changes.items()}
     order, number = pruned(graph, [*state.values(), *(node for _, node in moved.values())])
     data = {node.name: place for place, index in enumerate(order) if isinstance(node := graph.nodes[index], DataLeaf)}
-    return replace(
+    made = replace(
         step,
         nodes=tuple(renumbered(graph.nodes[index], number) for index in order),
         lines=tuple(graph.lines[index] for index in order),
@@ -74,6 +75,38 @@ def fused(step: Step) -> Step:
             for name, change in step.changes.items()
         },
     )
+    return equalised(made)
+
+
+def equalised(step: Step) -> Step:
+    """The same step, with factors of the tables of derivatives chosen so that all leaves move by like factors.
+
+    What a factor that is no power of two does to all changes alike is folded into the loss; a leaf that has one of its
+    own takes fifteen bits more. SELU's 1.0507 in the derivative of each layer is one: here it goes into the table.
+    """
+    tables = [index for index, node in enumerate(step.nodes) if isinstance(node, Function)]
+    reached: dict[int, set[str]] = {}
+    for index in tables:
+        degree = degrees(step, index)
+        found = {name: degree[change.node] for name, change in step.changes.items()}
+        if set(found.values()) == {0, 1}:
+            reached[index] = {name for name, times in found.items() if times == 1}
+    for index, names in reached.items():
+        further = [others for other, others in reached.items() if other != index and others < names]
+        nearest = {odd_part(step.changes[name].factor) for name in names.difference(*further)}
+        before = {odd_part(step.changes[name].factor) for name in step.changes.keys() - names}
+        if len(nearest) != 1 or len(before) != 1 or nearest == before:
+            continue
+        node, factor = step.nodes[index], odd_part(nearest.pop() / before.pop())
+        assert isinstance(node, Function)
+        nodes = list(step.nodes)
+        nodes[index] = replace(node, formula=_joined(_number(factor), node.formula))
+        changes = {
+            name: replace(change, factor=change.factor / factor) if name in names else change
+            for name, change in step.changes.items()
+        }
+        step = replace(step, nodes=tuple(nodes), changes=changes)
+    return step
 
 
 class _Fusion:
@@ -83,6 +116,7 @@ class _Fusion:
         self.step, self.graph = step, StepGraph()
         self.made: dict[int, int] = {}
         self.forms: dict[int, Form] = {}
+        self.taken_in = _factors(step)
         for index in range(len(step.nodes)):  # operands first, so that recursion stays shallow
             self.form(index)
 
@@ -95,7 +129,10 @@ class _Fusion:
         return self.made[index]
 
     def _product(self, form: Form, index: int) -> int:
+        """The table times the others. A factor of the table alone that is no power of two goes into it."""
         shape = self.step.nodes[index].shape
+        odd = Fraction(1) if form.others else odd_part(form.scale) * self.taken_in.get(index, 1)
+        form = replace(form, text=_joined(_number(odd), form.text), scale=form.scale / odd)
         assert form.base is not None
         result = self.graph.add(Function(shape, form.base, form.text))
         for other in form.others:
@@ -152,12 +189,11 @@ class _Fusion:
             case Product() if found.left_labels == found.right_labels == found.out_labels:
                 return self._times(self.form(found.left), self.form(found.right))
             case Relu(node=node):
-                inner = _univariate(self.form(node))
-                return inner and replace(inner, text=f"({inner.text})*positive({inner.text})")
+                inner, sign = _univariate(self.form(node)), _sign(self.form(node))
+                return inner and sign and replace(inner, text=f"({inner.text})*{sign.text}")
             case Gated(gate=gate, node=node):
-                sign = _univariate(self.form(gate))
-                open_where = sign and replace(sign, text=f"positive({sign.text})", deep=False)
-                return open_where and self._times(self.form(node), open_where)
+                sign = _sign(self.form(gate))
+                return sign and self._times(self.form(node), sign)
             case Function(node=node, formula=formula):
                 inner = _univariate(self.form(node))
                 if inner is None:
@@ -224,6 +260,27 @@ class _Fusion:
         return replace(form, others=tuple(others), base=base, text=text)
 
 
+def _factors(step: Step) -> dict[int, Fraction]:
+    """For values with a factor outside that is no power of two, where products of them meet other terms: the factor.
+
+    Taken into a table it costs nothing. Outside it is the inverse factor of the other terms: SELU's 1.0507 of a layer
+    that the bias of the next one is added to, which would take fifteen bits more in everything.
+    """
+    found: dict[int, Fraction] = {}
+    for node in step.nodes:
+        products = [(c, term) for c, term in getattr(node, "terms", ()) if isinstance(step.nodes[term], Product)]
+        if not isinstance(node, Linear) or len(products) != 1 or len(node.terms) < 2:
+            continue
+        ((outer, product),) = products
+        others = {odd_part(c) for c, term in node.terms if term != product}
+        if len(others) == 1:
+            factor = odd_part(outer / others.pop())
+            for operand in operands(step.nodes[product]):
+                if factor != 1:
+                    found.setdefault(operand, factor)
+    return found
+
+
 def _univariate(form: Form) -> Form | None:
     """The form as a function of one value, if it is one."""
     if form.base is None and len(set(form.others)) == 1:
@@ -232,6 +289,12 @@ def _univariate(form: Form) -> Form | None:
     if form.base is None or form.others:
         return None
     return replace(form, text=_joined(_number(form.scale), form.text), scale=Fraction(1))
+
+
+def _sign(form: Form) -> Form | None:
+    """1 where the form is positive, else 0: a factor does not matter, and would blur where zero is."""
+    sign = _univariate(replace(form, scale=Fraction(1 if form.scale > 0 else -1)))
+    return sign and replace(sign, text=f"positive({sign.text})", deep=False)
 
 
 def composed(outer: str, inner: str) -> str:
