@@ -146,7 +146,7 @@ def print_page(figures: list[Figures], steps: int, began_on: str) -> None:
     print("Made by `python benchmarks/steps.py > docs/steps.md`.\n")
     print(
         f"Each kind of training step proved in a block of {steps} steps: digits, 64-128-128-10, batch {BATCH}, a data\n"
-        f"set of {rows:,} rows. The first line is the plain step; the others differ from it by what they name. A block\n"
+        f"set of {rows:,} rows. The first line is the plain step; others differ from it by what they name. A block\n"
         "starts from committed data and weights, as in a chain. Counts are of the whole block, rows of tables with\n"
         "padding to a power of two. The seconds of a step are those of witness, commitment to the weights after, and\n"
         f"proof, without compiling, on {began_on}.\n"

@@ -41,6 +41,7 @@ from zkjax.frontend.roles import Tree, difference
 from zkjax.frontend.trace import is_key, run
 from zkjax.frontend.values import MASK_NOTE, TIE_NOTE
 from zkjax.prover.checkpoint import Checkpoint
+from zkjax.report import Report, report, tables_line
 from zkjax.statement.circuit import Circuit, Public
 from zkjax.statement.ranges import check_ranges
 from zkjax.witness.run import Run, run_program
@@ -251,6 +252,19 @@ class Program:
         """
         return run_program(self, state, dataset, schedule)
 
+    def report(self, state: Any, dataset: Any, schedule: Any) -> Report:
+        """Run one block as `run` does, and say how it compares with float32, how much room it left, what it costs.
+
+        The report prints, and has `as_dict()` for machines. It is secret: magnitudes tell about data and weights.
+        """
+        program = self.at(state)
+        run = program.run(state, dataset, schedule)
+        data = _data(self.reading, dataset, "data set")
+        batches = [{name: leaf[rows] for name, leaf in data.items()} for rows in run.schedule]
+        leaves = self.reading.parted(_leaves(self.reading.state, state, "state"))
+        before = {name: leaves[name] for name in program.plan.weights}
+        return report(run, self.reading.step, program.plan, before, batches)
+
     def step(self, state: Any, batch: Any) -> Any:
         """One step of the integer program, a drop-in for the training step; returns what that returns.
 
@@ -383,6 +397,7 @@ def _printed(program: Program) -> str:
         f"{parameters:,} parameters, {elements:,} committed elements, {lookups:,} lookups "
         f"(for a data set of {circuit.rows:,} rows)"
     )
+    console.print(tables_line(tuple((table.describe(), 1 << table.bits) for table in circuit.tables)))
     schedule = program.reading.schedule
     start = {name: f", {at} at the start" for name, at in schedule.named(program.start).items()}
     for leaf in program.reading.public.leaves:

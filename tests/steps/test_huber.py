@@ -9,13 +9,19 @@ import pytest
 from tests.steps.digits import Network, accuracy_of, assert_exact, assert_proved, assert_trains, digits, train_state
 
 
-def train_step(state, batch):
-    def loss_of(params):
-        logits = state.apply_fn({"params": params}, batch["image"])
-        return optax.huber_loss(logits, jax.nn.one_hot(batch["label"], 10), delta=0.25).sum(axis=-1).mean()
+def step_with(delta):
+    def train_step(state, batch):
+        def loss_of(params):
+            logits = state.apply_fn({"params": params}, batch["image"])
+            return optax.huber_loss(logits, jax.nn.one_hot(batch["label"], 10), delta=delta).sum(axis=-1).mean()
 
-    loss, gradients = jax.value_and_grad(loss_of)(state.params)
-    return state.apply_gradients(grads=gradients), loss
+        loss, gradients = jax.value_and_grad(loss_of)(state.params)
+        return state.apply_gradients(grads=gradients), loss
+
+    return train_step
+
+
+train_step = step_with(0.25)
 
 
 def test_exact():
@@ -30,4 +36,4 @@ def test_proved():
 
 @pytest.mark.slow
 def test_five_epochs():
-    assert_trains(train_step, train_state(Network(), optax.sgd(2.0)), digits()[0], accuracy_of)
+    assert_trains(step_with(1.0), train_state(Network(), optax.sgd(0.2)), digits()[0], accuracy_of, least=0.7)
