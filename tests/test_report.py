@@ -41,9 +41,7 @@ def block(headroom: int = 0, rate: float = 0.1):
     schedule = np.arange(STEPS * 4).reshape(STEPS, 4)
     step, state = step_with(softmax), train_state(Network(), data["image"], optax.sgd(rate, momentum=0.5))
     batches = [jax.tree.map(lambda leaf, rows=rows: leaf[rows], data) for rows in schedule]
-    program = zkjax.compile(
-        step, state, batches[0], steps=STEPS, calibration=batches, dataset=data, headroom=headroom
-    )
+    program = zkjax.compile(step, state, batches[0], steps=STEPS, calibration=batches, dataset=data, headroom=headroom)
     return program, state, data, schedule, step
 
 

@@ -36,9 +36,9 @@ WIDTH = 118
 class TensorReport:
     """A tensor of every step, or a leaf of the state after the block, beside the same in float32.
 
-    `error` is the root mean square of the difference, in parts of that of the float32 values (for a leaf, of
-    its change); `largest_error` the largest difference. `margin_bits` is by how many bits the largest integer could grow before the
-    run were refused; None where nothing can: of zeros, and of values of a table.
+    `error` is the root mean square of the difference, in parts of that of the float32 values (for a leaf, of its
+    change); `largest_error` the largest difference. `margin_bits` is by how many bits the largest integer could grow
+    before the run were refused; None where nothing can: of zeros, and of values of a table.
     """
 
     name: str
@@ -93,9 +93,7 @@ class Report:
         return _printed(self)
 
 
-def report(
-    run: Run, step: Step, plan: Plan, state: Mapping[str, Any], batches: Sequence[Mapping[str, Any]]
-) -> Report:
+def report(run: Run, step: Step, plan: Plan, state: Mapping[str, Any], batches: Sequence[Mapping[str, Any]]) -> Report:
     """The report of a run, beside `step` trained in float32 from `state`, leaves by name, on the same `batches`.
 
     `step` is the step as it was read, `plan` its formats.

@@ -30,7 +30,7 @@ ARROWS: dict[str, set[str]] = {
 COURSE = {"zkjax.prover.prove": {"circuit", "witness"}}
 
 # These join the others together into what a user calls. Nothing else may import them.
-JOINING = {"program", "api", "recompile", "cli"}
+JOINING = {"program", "report", "api", "recompile", "cli"}
 
 # The verifier's half never sees JAX, except for these modules that the prover alone imports.
 WITHOUT_JAX = ("errors", "fields", "transcript", "statement", "verifier", "files")
