@@ -64,6 +64,19 @@ def zkjax(tmp_path_factory, root):
     return CommandLine(tmp_path_factory.mktemp("command-line"), root)
 
 
+def test_a_report_costs_no_proof(zkjax, first):
+    """Errors, room and costs of the block that `prove` proves; as a table, and for machines."""
+    found = zkjax.json("report", EXPERIMENT, "--steps", "2")
+    assert found["cost"]["lookups"] == first["lookups"]
+    assert found["cost"]["committed_elements"] == first["committed_elements"]
+    assert abs(found["cost"]["proof_bytes"] / first["proof_bytes"] - 1) < 0.05
+    assert all(leaf["error"] < 0.05 for leaf in found["state"])
+    printed = zkjax("report", EXPERIMENT, "--steps", "2", "--headroom", "2")
+    assert printed.returncode == 0
+    assert "State after the block, beside float32" in printed.stdout
+    assert "params/Dense_1/kernel" in printed.stdout
+
+
 @pytest.fixture(scope="module")
 def first(zkjax):
     return zkjax.json("prove", EXPERIMENT, "--steps", "2", "--out", "first")

@@ -1,6 +1,6 @@
 """The commands and their options; each delegates to the module of its own name.
 
-Only `prove` and `audit` import JAX, and only once their options are known to be good.
+Only `prove`, `report` and `audit` import JAX, and only once their options are known to be good.
 """
 
 from __future__ import annotations
@@ -95,6 +95,38 @@ def prove_command(
                 quiet=as_json,
             )
         )
+
+
+@app.command("report")
+def report_command(
+    experiment: Annotated[
+        Path,
+        typer.Argument(
+            help="A Python file whose experiment() returns train_step, state, dataset, schedule.",
+            metavar="EXPERIMENT.py",
+        ),
+    ],
+    steps: Annotated[int, typer.Option("--steps", min=1, help="How many steps to run as one block.")] = 16,
+    headroom: Annotated[
+        int,
+        typer.Option(
+            "--headroom",
+            min=0,
+            max=8,
+            help="Bits by which values may grow beyond calibration, more than usual; a run that needs some says so.",
+        ),
+    ] = 0,
+    public_constants: Annotated[
+        bool,
+        typer.Option("--public-constants", help="Everybody may see the arrays that the training step closes over."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run one block in integers and in float32: errors, room in bits, what a proof would cost. Proves nothing."""
+    with outcome("report", as_json) as result:
+        from zkjax.cli.estimate import report
+
+        result.update(report(experiment, steps, headroom, public_constants, quiet=as_json))
 
 
 @app.command("verify")
