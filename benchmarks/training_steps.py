@@ -148,6 +148,36 @@ def rematerialised(weights, image):
     return dense(weights["last"], hidden(weights, image))
 
 
+class WithDropout(nn.Module):
+    @nn.compact
+    def __call__(self, image, *, train: bool):
+        hidden = nn.Dropout(0.25, deterministic=not train)(nn.relu(nn.Dense(WIDTH)(image)))
+        hidden = nn.Dropout(0.25, deterministic=not train)(nn.relu(nn.Dense(WIDTH)(hidden)))
+        return nn.Dense(CLASSES)(hidden)
+
+
+class KeyedState(TrainState):
+    key: jax.Array
+
+
+def dropout() -> Example:
+    """Dropout by a key in the state, folded with the step: the masks are public."""
+
+    def train_step(state, batch):
+        key = jax.random.fold_in(state.key, state.step)
+
+        def loss_of(params):
+            logits = state.apply_fn({"params": params}, batch["image"], train=True, rngs={"dropout": key})
+            return softmax(logits, batch["label"])
+
+        return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+
+    model = WithDropout()
+    params = model.init(jax.random.key(0), digits()["image"][:1], train=False)["params"]
+    state = KeyedState.create(apply_fn=model.apply, params=params, tx=optax.sgd(0.125), key=jax.random.key(1))
+    return Example(train_step, state, {})
+
+
 ACTIVATIONS: dict[str, Callable] = {
     "leaky ReLU": lambda x: nn.leaky_relu(x, 0.25),
     "tanh": jnp.tanh,
@@ -182,6 +212,7 @@ STEPS: dict[str, dict[str, Callable[[], Example]]] = {
         name: lambda activation=activation: linen(Network(activation)) for name, activation in ACTIVATIONS.items()
     },
     "optimisers": {name: lambda make=make: linen(optimiser=make()) for name, make in OPTIMISERS.items()},
+    "random bits": {"dropout of two layers": dropout},
     "shapes of code": {
         "NNX, nnx.Optimizer": with_nnx,
         "dictionaries, by hand": dictionaries,

@@ -8,6 +8,7 @@ from math import log2
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -92,6 +93,24 @@ def test_choices_for_the_leaves():
     for leaf in report().leaves:
         assert leaf.how == "virtual: a public filter of the state before and the changes"
         assert leaf.committed_per_step == 0
+
+
+def test_changes_that_are_committed_are_counted():
+    """A decay in the loss adds the weight, with all its bits, to its gradient: the sum is rounded, for each leaf."""
+
+    def train_step(state, batch):
+        def loss_of(state):
+            logits = batch["image"] @ state["w"] + state["b"][None]
+            return softmax(logits, batch["label"]) + 0.5 * jnp.sum(jnp.tanh(state["w"]))
+
+        return jax.tree.map(lambda w, g: w - 0.125 * g, state, jax.grad(loss_of)(state))
+
+    _, _, data, schedule, _ = block()
+    state = {"w": np.full((5, 3), 0.25, np.float32), "b": np.zeros(3, np.float32)}
+    program = zkjax.compile(train_step, state, jax.tree.map(lambda leaf: leaf[:4], data), steps=STEPS)
+    found = {leaf.name: leaf for leaf in program.report(state, data, schedule).leaves}
+    assert found["b"].committed_per_step == 0 and "committed" not in found["b"].how
+    assert found["w"].committed_per_step >= 15 and found["w"].how.endswith("changes, which are committed")
 
 
 def test_costs_are_those_of_the_proof():

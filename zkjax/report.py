@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import log2
+from math import log2, prod
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,11 @@ from zkjax.circuit.recipes import TableValue
 from zkjax.fixedpoint.analysis import degrees
 from zkjax.fixedpoint.evaluate import evaluate
 from zkjax.fixedpoint.formats import TensorFormat
-from zkjax.fixedpoint.nodes import Function
+from zkjax.fixedpoint.nodes import Function, operands
 from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.step import Step
 from zkjax.statement import plan as proofs
-from zkjax.statement.circuit import Committed
+from zkjax.statement.circuit import Circuit, Committed
 from zkjax.statement.parameters import DEFAULT_OPENINGS
 from zkjax.statement.size import expected_bytes
 from zkjax.witness.run import Run
@@ -128,13 +128,25 @@ def report(run: Run, step: Step, plan: Plan, state: Mapping[str, Any], batches: 
         proof_bytes=expected_bytes(proofs.Plan(circuit, DEFAULT_OPENINGS)),
     )
     clipped = {name: count for name, count in run.saturations.items() if count}
-    return Report(tuple(tensors), tuple(leaves), leaf_reports(plan), clipped, cost)
+    return Report(tuple(tensors), tuple(leaves), leaf_reports(plan, circuit), clipped, cost)
 
 
-def leaf_reports(plan: Plan) -> tuple[LeafReport, ...]:
-    """The choice for every leaf of the state."""
+def leaf_reports(plan: Plan, circuit: Circuit) -> tuple[LeafReport, ...]:
+    """The choice for every leaf of the state.
+
+    What the optimiser commits for a leaf are the tensors of its shape that no other leaf is moved by, with their limbs.
+    """
+    needed = {name: _needed(plan.step, change.node) for name, change in plan.step.changes.items()}
     found = []
     for name, form in plan.weights.items():
+        shape = plan.step.nodes[plan.step.state[name]].shape
+        own = needed.get(name, set()).difference(*(nodes for other, nodes in needed.items() if other != name))
+        made = {tensor.name for tensor in plan.tensors if tensor.node in own and tensor.shape == shape}
+        committed = sum(
+            prod(node.shape) // circuit.steps
+            for node in (circuit.nodes[index] for index in circuit.committed("advice"))
+            if isinstance(node, Committed) and any(f"{node.name}/".startswith(f"{tensor}/") for tensor in made)
+        )
         response = plan.responses[name]
         if response.change is None and set(response.initial) <= {name}:
             how = "kept as it is, or times a public number"
@@ -142,8 +154,18 @@ def leaf_reports(plan: Plan) -> tuple[LeafReport, ...]:
             how = "virtual: the leaf before and the sum of its changes"
         else:
             how = "virtual: a public filter of the state before and the changes"
-        found.append(LeafReport(name, how, 0))
+        found.append(LeafReport(name, f"{how}, which are committed" if committed else how, committed))
     return tuple(found)
+
+
+def _needed(step: Step, node: int) -> set[int]:
+    """The nodes that `node` is computed from, and itself."""
+    stack, found = [node], {node}
+    while stack:
+        more = {operand for operand in operands(step.nodes[stack.pop()]) if operand not in found}
+        found |= more
+        stack += more
+    return found
 
 
 class _Sums:
