@@ -53,7 +53,7 @@ def test_proved(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tanh", "gelu", "silu"])
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_five_epochs(name):
     assert_trains(train_step, train_state(Network(ACTIVATIONS[name])), digits()[0], accuracy_of)
 
