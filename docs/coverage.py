@@ -74,6 +74,9 @@ MEANING: dict[type, tuple[str, str, str]] = {
     nodes.Function: ("table", "floor(2^o * F(q * 2^-i) + 1/2 + 2^-64), F the formula", "half a unit, 2^-(o+1)"),
     nodes.Reciprocal: ("reciprocal", "floor((2^(s+1) + d) / 2d) for a divisor d, by its remainder", "half a unit"),
     nodes.Maximum: ("maximum", "the largest integer of a row, by a hidden selector", "none"),
+    nodes.First: ("first largest", "1 at the first of the largest integers of a row, else 0", "none"),
+    nodes.Positive: ("sign", "1 where 0 < q, else 0, on the whole range of q; for outputs", "none"),
+    nodes.Bit: ("bit", "data that are 0 or 1; for outputs", "none"),
     nodes.OneHot: ("one-hot", "1 at the place of the label, else 0", "none"),
 }  # fmt: skip
 VIRTUAL = (
@@ -93,6 +96,7 @@ EXAMPLES = {
     "abs": "jnp.abs(z)",
     "add": "z + 0.5",
     "add_any": "z + jax.grad(lambda a: (a + a * z).sum())(z)",
+    "argmax": "(jnp.argmax(z, axis=-1) == y).astype(z.dtype)",
     "broadcast_in_dim": "jnp.broadcast_to(z[None], (2, *z.shape)).sum(axis=0)",
     "concatenate": "z[jnp.arange(len(y)), y]",
     "convert_element_type": "z.astype(jnp.float16).astype(jnp.float32)",
@@ -157,7 +161,6 @@ KNOWN_AS = {
     "cond": "`lax.cond`, `lax.switch`",
     "scan": f"`lax.scan` of more than {MAX_UNROLLED} turns",
     "random_bits": "`jax.random`",
-    "argmax": "accuracy inside of what flows into the state",
 }
 REFUSED = """\
 A primitive that has a rule is refused where its rule cannot translate it. The usual cases:
@@ -167,7 +170,8 @@ A primitive that has a rule is refused where its rule cannot translate it. The u
 | attention, and any softmax inside of the network | its derivative divides by the square of a sum; a softmax is proved in front of the loss |
 | recurrent layers: a scan over time | a slice of computed values or of data; a loop runs over stacked parameters only |
 | embeddings, and other indices than labels along the last axis | a `gather` or `scatter-add` of a general kind |
-| `sort`, `top_k`, `argmax` on the way to the new state | the order of hidden values |
+| `sort`, `top_k` | the order of hidden values |
+| an index that is computed, but for an `argmax` that is compared with labels or another | labels are the only indices |
 | a reshape of computed values that merges or splits axes | only axes of size one come and go |
 | a division by, or a power of, a value not known to be positive | only sums of exponentials are |
 | a product of two weights | one factor must come from the data |

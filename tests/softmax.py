@@ -18,6 +18,7 @@ from zkjax.circuit import builder
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.functions import divide, look_up, maximum, one_hot
 from zkjax.circuit.program import Lowered
+from zkjax.statement.circuit import Output
 from zkjax.statement.tables import Table
 
 STEPS, BATCH, ROWS, INPUTS, CLASSES = 2, 3, 7, 3, 4
@@ -36,7 +37,7 @@ def softmax_block() -> Lowered:
         weights = b.deferred("w", (STEPS, INPUTS, CLASSES))
         logits = b.rescale(b.contract(x, weights, "tni,tio->tno"), 16 - LOGIT_FRACTION, "logits")
         b.range_check(logits, -WIDE, WIDE - 1, "logits/range")
-        largest = maximum(b, logits, "maximum", spread=2 * WIDE - 1)
+        largest, first = maximum(b, logits, "maximum", spread=2 * WIDE - 1)
         spread = b.combine((1, logits), (-1, b.axes(largest, (0, 1, -1), b.shape(logits))))
         exponential = look_up(b, spread, EXP, "exp")
         total = b.axes(exponential, (0, 1), (STEPS, BATCH))
@@ -44,6 +45,9 @@ def softmax_block() -> Lowered:
         reciprocal = divide(b, one, total, SHIFT, "reciprocal", bits=13, divisor_bits=EXP_FRACTION + 2)
         product = b.contract(exponential, reciprocal, "tno,tn->tno")
         hot = one_hot(b, label, CLASSES, "label")
+        right = b.axes(b.contract(first, hot, "tnc,tnc->tn"), (0,), (STEPS,))
+        missed = b.combine((1, largest), (-1, b.contract(hot, logits, "tnc,tnc->tn")))
+        b.outputs += [Output("right", right, 0), Output("margin", b.axes(missed, (0,), (STEPS,)), LOGIT_FRACTION)]
         exact = b.combine((1, product), (-(1 << SHIFT), hot))
         gradient = b.rescale(exact, DROPPED - 8, "gradient")
         b.signed_range(gradient, 13, "gradient")

@@ -34,9 +34,11 @@ from zkjax.fixedpoint.formats import (
     quantized_data,
     quantized_state,
 )
+from zkjax.fixedpoint.nodes import First, Positive
 from zkjax.fixedpoint.plan import Plan
 from zkjax.frontend import Reading, read_step
 from zkjax.frontend.counters import Raw
+from zkjax.frontend.outputs import Outputs
 from zkjax.frontend.roles import Tree, difference
 from zkjax.frontend.trace import is_key, run
 from zkjax.frontend.values import MASK_NOTE, TIE_NOTE
@@ -49,6 +51,9 @@ from zkjax.witness.run import Run, run_program
 # Of the root mean square of a leaf's change, and of its largest entry.
 TRANSLATION_TOLERANCE = 0.01
 LARGEST_DIFFERENCE = 0.25
+# Of an output, and the number of rows that may be predicted otherwise.
+REPORT_TOLERANCE = 0.01
+CLOSE_CALLS = 2
 
 
 def compile(
@@ -63,6 +68,7 @@ def compile(
     bits: int = DEFAULT_BITS,
     headroom: int = 0,
     public_constants: bool = False,
+    outputs: Outputs = (),
 ) -> Program:
     """The exact integer program of `steps` training steps.
 
@@ -77,6 +83,9 @@ def compile(
     proof of the ranges needs it. `headroom` is how many bits more everything computed and the state may grow beyond
     calibration, each at the cost of a fraction bit; a run that leaves its ranges says how many it lacked.
     `public_constants` allows arrays that the step closes over: everybody who has the statement sees them.
+    `outputs` names the leaves of aux that become public: `outputs=("loss", "accuracy")` of a step that returns
+    `(state, {"loss": ..., "accuracy": ...})`, True for all leaves. Their values at every step are part of the
+    statement, and proved; what is not asked for is not computed.
 
     Raises UnsupportedError (all operations that cannot be proved, with source lines), BoundError
     (a value that may leave the field, with the remedy), UserError for anything else.
@@ -87,7 +96,7 @@ def compile(
         raise UserError(f"bits must be a whole number from {LEAST_BITS} to {MOST_BITS}, not {bits!r}")
     if isinstance(headroom, bool) or not isinstance(headroom, int) or not 0 <= headroom <= MOST_HEADROOM:
         raise UserError(f"headroom must be a whole number of bits from 0 to {MOST_HEADROOM}, not {headroom!r}")
-    reading = read_step(train_step, state, batch, public_constants=public_constants)
+    reading = read_step(train_step, state, batch, outputs, public_constants=public_constants)
     if isinstance(calibration, Mapping):
         raise UserError("calibration is an iterable of batches, not one batch: pass a list of them")
     batches = [batch] if calibration is None else list(calibration)
@@ -112,6 +121,7 @@ def compile(
     start = reading.schedule.start(initial)
     calibrated = calibrate(step, initial, leaves, reading.schedule.values(start, len(leaves)))
     _check_translation(reading, state, batches[0], calibrated.first)
+    _check_reports(reading, state, batches[0], calibrated.reported)
     calibrated = calibrated.enlarged(headroom)
     settled = {place.name: place.fraction_bits for place in before.type.tensors} if before is not None else {}
     numbers = reading.schedule.values(start, steps)
@@ -265,6 +275,18 @@ class Program:
         before = {name: leaves[name] for name in program.plan.weights}
         return report(run, self.reading.step, program.plan, before, batches)
 
+    def train_in_float(self, state: Any, dataset: Any, schedule: Any) -> tuple[Any, dict[str, np.ndarray]]:
+        """(state, outputs) after the same steps in the training step's own arithmetic; outputs are [steps, ...]."""
+        step = jax.jit(self.train_step)
+        seen: dict[str, list[np.ndarray]] = {leaf.name: [] for leaf in self.reading.outputs}
+        for rows in np.asarray(schedule):
+            returned = step(state, jax.tree.map(lambda leaf, rows=rows: leaf[rows], dataset))
+            state, aux = returned if self.has_aux else (returned, None)
+            leaves = jax.tree_util.tree_leaves(aux)
+            for leaf in self.reading.outputs:
+                seen[leaf.name].append(np.asarray(leaves[leaf.index]))
+        return state, {name: np.stack(values) for name, values in seen.items()}
+
     def step(self, state: Any, batch: Any) -> Any:
         """One step of the integer program, a drop-in for the training step; returns what that returns.
 
@@ -317,6 +339,26 @@ def _check_translation(reading: Reading, state: Any, batch: Any, ours: Mapping[s
             raise UserError(
                 f"the compiled program moves {name!r} by something else than the training step does (they differ by "
                 f"{differ:.2g}, the step moves it by {moved:.2g}): please report this training step"
+            )
+
+
+def _check_reports(reading: Reading, state: Any, batch: Any, ours: Mapping[str, np.ndarray]) -> None:
+    """Compare the outputs of one step likewise; predictions close to a tie may fall the other way."""
+    inputs = [*jax.tree_util.tree_leaves(state), *jax.tree_util.tree_leaves(batch)]
+    theirs = jax.jit(lambda *leaves: run(reading.reported, leaves))(*inputs) if ours else []
+    for leaf, expected in zip(reading.outputs, theirs, strict=True):
+        expected, got = np.asarray(expected, np.float64), ours[leaf.name]
+        if not np.isfinite(expected).all():
+            raise UserError(
+                f"the training step itself, in floating point, returns a {leaf.name!r} that is NaN or infinite on the "
+                "first batch: scale the data to about one, or lower the learning rate"
+            )
+        choices = any(isinstance(node, First | Positive) for node in reading.step.nodes)
+        allowed = REPORT_TOLERANCE * np.abs(expected).max() + 1e-5 + choices * CLOSE_CALLS / reading.step.batch
+        if np.abs(got - expected).max() > allowed:
+            raise UserError(
+                f"the compiled program returns another {leaf.name!r} than the training step does "
+                f"({np.ravel(got)[0]:.6g} for {np.ravel(expected)[0]:.6g}): please report this training step"
             )
 
 
@@ -407,6 +449,9 @@ def _printed(program: Program) -> str:
     if arrays:
         text = sum(len(node.entries) for node in arrays)
         console.print(f"public: {len(arrays)} arrays, {text:,} bytes of the statement")
+    for output in circuit.outputs:
+        of = _shape(circuit.output_shape(output)[1:])
+        console.print(f"public: output {output.name} ({of}) of every step, in units of 2^-{output.fraction_bits}")
     for remark in circuit.remarks:
         console.print(remark, soft_wrap=True, markup=False, highlight=False)
     return console.file.getvalue().rstrip()  # type: ignore[attr-defined]

@@ -3,8 +3,8 @@
     zkjax.audit(train_step, state, dataset, statement)     # or OtherProgram
 
 A proof says that the circuit of its statement was run; whether that circuit is a given training step
-is a question of its own, and this answers it. It takes the formats, the number of steps and of rows from
-the statement, and from `state` and `dataset` shapes and types: no private data, no weights. Where the
+is a question of its own, and this answers it. It takes the formats, the number of steps and of rows and the names of
+the outputs from the statement, and from `state` and `dataset` shapes and types: no private data, no weights. Where the
 learning rate follows a counter, the statement says where the counter starts; look whether that is the block
 that you mean.
 
@@ -31,6 +31,7 @@ from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.published import OtherFormats, PublishedFormats, published_plans, without_remedy
 from zkjax.frontend import Reading, read_step
+from zkjax.frontend.outputs import UnknownOutput
 from zkjax.frontend.trace import is_key
 from zkjax.program import compile
 from zkjax.statement.circuit import Circuit, Committed
@@ -81,10 +82,14 @@ def examine(
     train_step: Callable, state: Any, dataset: Any, statement: Statement, *, least_bits: float = LEAST_BITS
 ) -> Examination:
     """As `audit`, with what it found: `seen` bits are those of the first rows of `dataset` in `state`."""
-    measured = _measured(train_step, state, dataset, statement.circuit.batch)
     published = statement.circuit
     batch = jax.tree.map(lambda leaf: _zeros(leaf, rows=published.batch), dataset)
-    reading = read_step(train_step, jax.tree.map(_concrete, state), batch, public_constants=True)
+    names = tuple(output.name for output in published.outputs)
+    measured = _measured(train_step, state, dataset, published.batch, names)
+    try:
+        reading = read_step(train_step, jax.tree.map(_concrete, state), batch, names, public_constants=True)
+    except UnknownOutput as error:
+        raise OtherFormats(f"the statement publishes what the step does not return: {error}") from error
     best, refused = None, None
     for plan in published_plans(reading.step, _numbers(reading, published), published):
         try:
@@ -106,7 +111,9 @@ def examine(
     raise OtherProgram(_first_difference(best, published))
 
 
-def _measured(train_step: Callable, state: Any, dataset: Any, rows: int) -> Calibration | None:
+def _measured(
+    train_step: Callable, state: Any, dataset: Any, rows: int, outputs: tuple[str, ...]
+) -> Calibration | None:
     """What the step's values are like on the first rows, if there are values enough."""
     leaves = jax.tree.leaves((state, dataset))
     short = any(np.shape(leaf)[:1] < (rows,) for leaf in jax.tree.leaves(dataset))
@@ -114,7 +121,7 @@ def _measured(train_step: Callable, state: Any, dataset: Any, rows: int) -> Cali
         return None
     try:
         batch = jax.tree.map(lambda leaf: np.asarray(leaf)[:rows], dataset)
-        return compile(train_step, state, batch, steps=1, public_constants=True).plan.calibration
+        return compile(train_step, state, batch, steps=1, outputs=outputs, public_constants=True).plan.calibration
     except UserError:  # values with which nobody would train
         return None
 

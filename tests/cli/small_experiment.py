@@ -14,10 +14,14 @@ class Network(nn.Module):
 
 
 def train_step(state, batch):
-    def loss(params):
+    def loss_of(params):
         return optax.squared_error(state.apply_fn({"params": params}, batch["x"]), batch["y"]).sum(-1).mean()
 
-    return state.apply_gradients(grads=jax.grad(loss)(state.params))
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    return state.apply_gradients(grads=gradients), {"loss": loss, "hidden": loss}
+
+
+outputs = ("loss",)
 
 
 def experiment():

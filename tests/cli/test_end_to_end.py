@@ -143,6 +143,23 @@ def test_inspect(zkjax, first):
     assert zkjax.json("inspect", "first/secret/after.zkjax")["secret"] is True
 
 
+def test_the_published_loss(zkjax, first, second):
+    """It is the run's, near float32's, in every command that shows a statement; what was not asked for is nowhere."""
+    for name, proved in (("first", first), ("second", second)):
+        assert proved["outputs"].keys() == {"loss"}
+        assert proved["outputs"]["loss"] == pytest.approx(proved["outputs_float"]["loss"], rel=0.05)
+        for command in ("verify", "inspect"):
+            assert zkjax.json(command, name)["outputs"] == proved["outputs"]
+            shown = zkjax(command, name, module="zkjax.cli.without_jax").stdout
+            assert "loss, published" in shown
+            assert f"{proved['outputs']['loss'][1]:.6g}" in shown
+    assert zkjax.json("audit", EXPERIMENT, "first")["outputs"] == ["loss"]
+    (zkjax.folder / "silent.py").write_text(EXPERIMENT.read_text().replace('{"loss": loss, ', "{"))
+    result = zkjax("audit", "silent.py", "first")
+    assert result.returncode == 1
+    assert "publishes what the step does not return" in result.stderr
+
+
 def test_the_statement_in_full(zkjax, first):
     shown = zkjax("inspect", "first/statement.zkjax", "--circuit", module="zkjax.cli.without_jax").stdout
     assert shown.count("committed advice") > 3

@@ -271,9 +271,18 @@ class Simulated:
 
 
 def simulate(
-    circuit: Circuit, schedule: np.ndarray, openings: int, *, log_message: int | None = None, proofs: int = 1
+    circuit: Circuit,
+    schedule: np.ndarray,
+    openings: int,
+    *,
+    log_message: int | None = None,
+    proofs: int = 1,
+    outputs: tuple[np.ndarray, ...] | None = None,
 ) -> Simulated:
-    """Proofs from one set of commitments, at most `openings`, without data, weights or advice."""
+    """Proofs from one set of commitments, at most `openings`, without data, weights or advice.
+
+    All that it is told of a run are the published `outputs`; zeros will do as well.
+    """
     plan = Plan(circuit, openings, log_message)
     assert proofs <= openings
     coins = [Coins.toss(plan) for _ in range(proofs)]
@@ -281,7 +290,9 @@ def simulate(
     columns = {name: {at: uniform(plan.layout.oracle(name).rows) for at in positions} for name in OBJECTS}
     oracles = {name: InventedOracle(columns[name], plan.code.log_length) for name in OBJECTS}
     roots = tuple(oracle.root for oracle in oracles.values())
-    statement = Statement(circuit, schedule, openings, roots, plan.code.log_message)
+    if outputs is None:
+        outputs = tuple(np.zeros(circuit.output_shape(output), np.int64) for output in circuit.outputs)
+    statement = Statement(circuit, schedule, openings, roots, plan.code.log_message, outputs)
     made = [_proof(statement, plan, each, oracles, list(columns.values())) for each in coins]
     return Simulated(statement, [proof for proof, _ in made], [points for _, points in made], coins)
 

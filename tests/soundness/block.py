@@ -121,9 +121,10 @@ def inputs(circuit: Circuit, shape: DenseShape, seed: int) -> tuple[Tensors, np.
 
 
 def required(circuit: Circuit, values: object) -> Tensors:
-    """What a witness holds: committed tensors, leaves and zeros."""
+    """What a witness holds: committed tensors, leaves, zeros and outputs."""
     leaves = {node for lookup in circuit.lookups for node in lookup.coordinates}
-    return {node: values[node] for node in sorted({*circuit.committed(), *leaves, *circuit.zeros})}
+    outputs = {output.node for output in circuit.outputs}
+    return {node: values[node] for node in sorted({*circuit.committed(), *leaves, *outputs, *circuit.zeros})}
 
 
 def commit(plan: Plan, tensors: Tensors) -> Commitments:

@@ -106,6 +106,14 @@ STATEMENT: dict[str, dict[str, Expected]] = {
         "extended": STATEMENT_ERROR,
         "repeated": STATEMENT_ERROR,
     },
+    "outputs": {
+        "changed": CONSISTENCY,
+        "swapped": CONSISTENCY,
+        "plus p": RANGE,
+        "truncated": STATEMENT_ERROR,
+        "extended": STATEMENT_ERROR,
+        "repeated": STATEMENT_ERROR,
+    },
 }
 
 # The fields of a circuit, changed to another value that is as good as possible. What it means is decided by
@@ -119,6 +127,7 @@ FIELDS: dict[str, Expected] = {
     "Circuit.lookups": RANGE,
     "Circuit.zeros": CONSISTENCY,
     "Circuit.remarks": CONSISTENCY,
+    "Circuit.outputs": STATEMENT_ERROR,
     "Committed.shape": CIRCUIT,
     "Committed.oracle": CIRCUIT,
     "Committed.name": CIRCUIT,
@@ -152,6 +161,9 @@ FIELDS: dict[str, Expected] = {
     "Lookup.im": CIRCUIT,
     "Lookup.second": CIRCUIT,
     "Lookup.name": CONSISTENCY,
+    "Output.name": CONSISTENCY,
+    "Output.node": STATEMENT_ERROR,
+    "Output.fraction_bits": CONSISTENCY,
     "Table.kind": CIRCUIT,
     "Table.lo": CONSISTENCY,
     "Table.hi": CONSISTENCY,

@@ -70,6 +70,9 @@ def expected_census(plan: Plan) -> list[tuple[str, str, int]]:
     for index in circuit.zeros:
         draws("zero point", tensor_bits(circuit.nodes[index].shape))
     draws("zero batching")
+    for output in circuit.outputs:
+        draws("output point", tensor_bits(circuit.output_shape(output)))
+    draws("output batching")
     for phase in plan.phases:
         sends("phase total", 1)
         for _ in range(phase.variables):
@@ -528,7 +531,8 @@ DRAWN_WITHOUT_A_STRATEGY = {
 
 def test_every_challenge_has_a_strategy(case):
     drawn = {label for kind, label, _ in expected_census(case.plan) if kind == "draw"}
-    source = Path(__file__).read_text()
+    here = Path(__file__)
+    source = here.read_text() + here.with_name("test_wrong_outputs.py").read_text()
     tested = {label for label in drawn if source.count(f'"{label}"') > 1} | {"opening columns"}
     assert drawn - tested <= DRAWN_WITHOUT_A_STRATEGY
 

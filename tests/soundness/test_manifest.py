@@ -27,6 +27,7 @@ from zkjax.statement.circuit import (
     Contract,
     Filter,
     Lookup,
+    Output,
     Positions,
     Public,
     Rows,
@@ -40,7 +41,7 @@ from zkjax.verifier import verify
 
 VERIFY = sys.modules[verify.__module__]
 FOLDER = Path(__file__).parents[1] / "vectors" / "proofs"
-KINDS = (Circuit, Committed, Constant, Positions, Public, Combine, Axes, Rows, Filter, Contract, Lookup, Table)
+KINDS = (Circuit, Committed, Constant, Positions, Public, Combine, Axes, Rows, Filter, Contract, Lookup, Output, Table)
 
 
 @cache
@@ -159,10 +160,14 @@ def test_every_message_is_tampered_with_in_every_way_that_it_has():
 # The statement
 
 
+# The statement that is tampered with: one that publishes something.
+PUBLISHING = "softmax"
+
+
 def encoded_parts() -> dict[str, tuple[int, int]]:
     """Where the parts of the encoding stand."""
-    encoded = frozen()[0].to_bytes()
-    size = len(frozen()[0].circuit.to_bytes())
+    statement = frozen(PUBLISHING)[0]
+    size = len(statement.circuit.to_bytes())
     lengths = {
         "head": 16,
         "parameter hash": 32,
@@ -173,17 +178,20 @@ def encoded_parts() -> dict[str, tuple[int, int]]:
         "root of after": 32,
         "length of the circuit": 8,
         "circuit": size,
+        "schedule": 4 * statement.schedule.size,
+        "outputs": 8 * sum(values.size for values in statement.outputs),
     }
     parts, position = {}, 0
     for name, length in lengths.items():
         parts[name] = (position, position + length)
         position += length
-    return {**parts, "schedule": (position, len(encoded))}
+    assert position == len(statement.to_bytes())
+    return parts
 
 
 def reencoded(start: int, end: int, content: bytes) -> bytes:
     """The statement with one part replaced; a circuit's length is told."""
-    encoded = frozen()[0].to_bytes()
+    encoded = frozen(PUBLISHING)[0].to_bytes()
     result = encoded[:start] + content + encoded[end:]
     if start == encoded_parts()["circuit"][0]:
         at, until = encoded_parts()["length of the circuit"]
@@ -193,9 +201,9 @@ def reencoded(start: int, end: int, content: bytes) -> bytes:
 
 def tampered_statement(part: str, way: str) -> bytes:
     start, end = encoded_parts()[part]
-    own = frozen()[0].to_bytes()[start:end]
+    own = frozen(PUBLISHING)[0].to_bytes()[start:end]
     document = json.loads(own) if part == "circuit" else {}
-    row = frozen()[0].circuit.rows
+    row = frozen(PUBLISHING)[0].circuit.rows
     match way:
         case "changed" if part == "log_message":
             return reencoded(start, end, bytes([own[0] + 1]) + own[1:])
@@ -208,12 +216,17 @@ def tampered_statement(part: str, way: str) -> bytes:
         case "huge":
             return reencoded(start, end, b"\xff" * len(own))
         case "swapped" if part == "schedule":
-            return reencoded(start, end, own[-16:] + own[16:-16] + own[:16])
+            return reencoded(start, end, own[-4:] + own[4:-4] + own[:4])
+        case "swapped" if part == "outputs":
+            return reencoded(start, end, own[8:16] + own[:8] + own[16:])
         case "swapped":
             other = encoded_parts()["root of before" if part == "root of data" else "root of data"]
-            whole = frozen()[0].to_bytes()
+            whole = frozen(PUBLISHING)[0].to_bytes()
             swapped = reencoded(start, end, whole[other[0] : other[1]])
             return swapped[: other[0]] + own + swapped[other[1] :]
+        case "plus p":
+            number = int.from_bytes(own[:8], "little", signed=True) + P
+            return reencoded(start, end, number.to_bytes(8, "little", signed=True) + own[8:])
         case "out of range":
             return reencoded(start, end, row.to_bytes(4, "little") + own[4:])
         case "truncated" if part == "head":
@@ -241,7 +254,7 @@ def statement_said(encoded: bytes) -> str:
         statement = Statement.from_bytes(encoded)
     except VerificationError as error:
         return type(error).__name__
-    return said(statement, frozen()[1])
+    return said(statement, frozen(PUBLISHING)[1])
 
 
 @pytest.mark.parametrize(("part", "way"), [(part, way) for part, ways in manifest.STATEMENT.items() for way in ways])
@@ -251,7 +264,7 @@ def test_a_tampered_statement_is_caught(part, way):
 
 def test_every_part_of_a_statement_has_an_entry():
     assert encoded_parts().keys() == manifest.STATEMENT.keys()
-    held = {"circuit", "schedule", "openings", "log_message", "roots"}
+    held = {"circuit", "schedule", "openings", "log_message", "roots", "outputs"}
     assert {field.name for field in fields(Statement)} == held
 
 
@@ -296,7 +309,7 @@ def _with_changed(circuit: Circuit, kind: str, name: str) -> Iterator[Circuit]:
         if name == "remarks":
             yield replace(circuit, remarks=(*value, "the learning rate is 0.1"))
         return
-    for group in ("nodes", "tables", "lookups"):
+    for group in ("nodes", "tables", "lookups", "outputs"):
         parts = getattr(circuit, group)
         for index, part in enumerate(parts):
             if type(part).__name__ == kind:
@@ -323,7 +336,7 @@ def test_a_changed_field_of_the_circuit_is_caught(field):
 def test_every_field_of_a_circuit_has_an_entry():
     assert {f"{kind.__name__}.{field.name}" for kind in KINDS for field in fields(kind)} == manifest.FIELDS.keys()
     kinds = {type(node) for name in ("two-layers", "softmax", "masked") for node in frozen(name)[0].circuit.nodes}
-    assert kinds | {Circuit, Lookup, Table} == set(KINDS)
+    assert kinds | {Circuit, Lookup, Output, Table} == set(KINDS)
 
 
 # The errors

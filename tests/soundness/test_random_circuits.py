@@ -11,6 +11,7 @@ from tests.soundness.block import Case
 from tests.soundness.cheating import by_the_circuit, forge, is_legal
 from tests.statement.random_circuits import random_circuit
 from zkjax.circuit.program import Lowered
+from zkjax.statement.circuit import Output
 from zkjax.statement.plan import Plan
 from zkjax.verifier.opening import ConsistencyError
 
@@ -18,6 +19,8 @@ from zkjax.verifier.opening import ConsistencyError
 def random_case(seed: int) -> Case | None:
     """A true statement about a random circuit, or None if its random values leave their tables."""
     circuit = replace(random_circuit(seed, bound=7), zeros=())
+    stepped = [index for index, node in enumerate(circuit.nodes) if node.shape[:1] == (circuit.steps,)]
+    circuit = replace(circuit, outputs=tuple(Output(f"output {index}", index, 0) for index in stepped[::3]))
     random = np.random.default_rng(seed)
     lowered, schedule = Lowered(circuit, {}), random.integers(0, circuit.rows, (circuit.steps, circuit.batch))
     given = {node: random.integers(-3, 4, circuit.nodes[node].shape) for node in circuit.committed()}

@@ -17,7 +17,6 @@ from tests.soundness.cheating import by_the_circuit, carried_on, forge, is_legal
 from tests.witness.naive import interpret
 from zkjax.circuit.recipes import TableValue
 from zkjax.statement.plan import Plan
-from zkjax.statement.statement import Statement
 from zkjax.verifier.opening import ConsistencyError
 
 ROW = (1, 2)
@@ -228,7 +227,7 @@ def test_a_row_of_another_function(softmax):
         committed={i: values[i] for i in circuit.committed()},
         leaves=values,
         lowered=lowered,
-        claimed=lambda own: Statement(circuit, schedule, own.openings, own.roots),
+        claimed=lambda own: replace(own, circuit=circuit),
     )
     with pytest.raises(ConsistencyError):
         forged.verify()

@@ -11,7 +11,9 @@ import pytest
 from tests.statement.circuits import (
     AFTER,
     DATA,
+    GATE,
     HALF,
+    OUTPUT,
     PRODUCT,
     QUOTIENT,
     REMAINDER,
@@ -39,6 +41,7 @@ from zkjax.statement.circuit import (
     Constant,
     Contract,
     Lookup,
+    Output,
     Positions,
     Public,
     Rows,
@@ -56,6 +59,10 @@ def bare(*, oracle_of_data="data", oracle_of_state=("before", "after"), advice="
         Committed((2,), advice, "q", 0) if advice else Constant((2,), 1),
     )
     return Circuit(1, 1, 3, nodes, (Table("range", 0, 1, 0),), (Lookup(0, 1, -1, -1, "w"),), (), ())
+
+
+def published(circuit: Circuit, *outputs: Output) -> Circuit:
+    return replace(circuit, outputs=outputs)
 
 
 def test_the_circuits_that_the_cases_change_are_legal():
@@ -276,6 +283,17 @@ CASES = {
     "zero": (lambda c: replace(c, zeros=(13,)), "zero names no node"),
     "zero negative": (lambda c: replace(c, zeros=(-1,)), "zero names no node"),
     "zero no integer": (lambda c: replace(c, zeros=("12",)), "zero names no node"),
+    "outputs": (lambda c: published(c, *[Output(f"o{i}", OUTPUT, 0) for i in range(65)]), "too many outputs"),
+    "output without a name": (lambda c: published(c, Output("", OUTPUT, 0)), "output without a name"),
+    "output of nothing": (lambda c: published(c, Output("o", 13, 0)), "output 'o' names no node"),
+    "output without steps": (lambda c: published(c, Output("o", DATA, 0)), "output 'o' has no axis of steps"),
+    "output bits": (lambda c: published(c, Output("o", OUTPUT, 65)), "output 'o' has illegal fraction bits"),
+    "output twice": (lambda c: published(c, Output("o", OUTPUT, 0), Output("o", GATE, 0)), "two outputs share a name"),
+    "output no integer": (lambda c: published(c, Output("o", "8", 0)), "an output has a node of another type"),
+    "output too long": (
+        lambda c: published(appended(c, Constant((2, 1 << 15, 2), 1)), Output("o", 13, 0)),
+        "too many published numbers",
+    ),
     "remark": (lambda c: replace(c, remarks=(5,)), "a remark is no printable text"),
     "remark unprintable": (lambda c: replace(c, remarks=("\ud800",)), "a remark is no printable text"),
 }
@@ -310,7 +328,7 @@ def recorded(monkeypatch, circuit: Circuit) -> tuple[set[str], list[str]]:
     checked, broken = set(), []
 
     def record(condition, text, got):
-        rule = re.sub(r"^(node \d+ \(\w+\)|lookup '[^']*') ", "", text).split(" (")[0]
+        rule = re.sub(r"^(node \d+ \(\w+\)|lookup '[^']*'|output '[^']*') ", "", text).split(" (")[0]
         checked.add(rule)
         if not condition:
             broken.append(rule)
@@ -333,7 +351,7 @@ def test_only_that_rule_is_broken(change, rule, monkeypatch):
 
 
 def test_every_rule_has_a_case(monkeypatch):
-    checked, _ = recorded(monkeypatch, small())
+    checked, _ = recorded(monkeypatch, published(small(), Output("o", OUTPUT, 0)))
     broken = {rule for change, _ in CASES.values() for rule in recorded(monkeypatch, change(small()))[1]}
     assert len(broken) > 40
     assert [rule for rule in checked - broken if "of another type" not in rule] == []

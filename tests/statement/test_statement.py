@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.blocks import DenseShape, dense_block
-from tests.statement.circuits import STATE, appended, small, small_statement, with_node
+from tests.statement.circuits import GATE, STATE, SUMS, appended, small, small_statement, with_node
 from zkjax.errors import VerificationError
 from zkjax.statement import parameters
-from zkjax.statement.circuit import Axes, Circuit, CircuitError, Combine, Constant, Contract, Lookup
+from zkjax.statement.circuit import Axes, Circuit, CircuitError, Combine, Constant, Contract, Lookup, Output
 from zkjax.statement.parameters import Code
 from zkjax.statement.proof import MAX_PROOF_BYTES, Proof, ProofFormatError
 from zkjax.statement.statement import Statement, StatementError, parameter_hash
@@ -55,6 +55,50 @@ def test_round_trip():
     assert decoded.digest() == STATEMENT.digest()
 
 
+def publishing(**outputs: list) -> Statement:
+    """A statement that publishes the gate, [2, 2], and what is given in place of its values."""
+    circuit = replace(STATEMENT.circuit, outputs=(Output("gate", GATE, 3), Output("sum", SUMS, 0)))
+    given = {"gate": [[1, 0], [0, 1]], "sum": [[5, -6], [1 << 40, 8]], **outputs}
+    return replace(STATEMENT, circuit=circuit, outputs=tuple(np.array(values) for values in given.values()))
+
+
+def test_outputs_round_trip():
+    statement = publishing()
+    statement.check()
+    decoded = Statement.from_bytes(statement.to_bytes())
+    assert [values.tolist() for values in decoded.outputs] == [values.tolist() for values in statement.outputs]
+    assert decoded.to_bytes() == statement.to_bytes()
+    assert decoded.digest() == statement.digest()
+    assert decoded.published()["gate"].tolist() == [[0.125, 0], [0, 0.125]]
+
+
+def test_every_published_number_is_part_of_the_protocol():
+    digests = {publishing().protocol_id(), STATEMENT.protocol_id()}
+    for place in np.ndindex(2, 2):
+        changed = np.array([[5, -6], [1 << 40, 8]])
+        changed[place] += 1
+        digests.add(publishing(sum=changed).protocol_id())
+    assert len(digests) == 6
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        (),
+        (np.zeros((2, 2), np.int64),),
+        (np.zeros((2, 2), np.int64),) * 3,
+        (np.zeros((2, 2), np.int64), np.zeros((2, 2), np.int32)),
+        (np.zeros((2, 2), np.int64), np.zeros((2, 2))),
+        (np.zeros((2, 2), np.int64), np.zeros((4,), np.int64)),
+        (np.zeros((2, 2), np.int64), np.ma.zeros((2, 2), np.int64)),
+        (np.zeros((2, 2), np.int64), [[0, 0], [0, 0]]),
+    ],
+)
+def test_other_outputs_than_the_circuits_are_refused(outputs):
+    with pytest.raises(StatementError, match="output"):
+        replace(publishing(), outputs=outputs).check()
+
+
 def test_every_truncation_is_refused():
     for length in range(len(DATA)):
         assert decode(DATA[:length]) is None, length
@@ -62,7 +106,7 @@ def test_every_truncation_is_refused():
 
 @pytest.mark.parametrize("extra", [b"\0", b"\0" * 4, b"\0" * 16, DATA])
 def test_trailing_bytes_are_refused(extra):
-    with pytest.raises(StatementError, match="schedule of another length"):
+    with pytest.raises(StatementError, match="schedule and outputs of another length"):
         Statement.from_bytes(DATA + extra)
 
 

@@ -39,6 +39,7 @@ from zkjax.statement.circuit import (
     Filter,
     Lookup,
     Node,
+    Output,
     Public,
     Rows,
     operands,
@@ -83,6 +84,7 @@ class CircuitBuilder:
         self.lookups: list[Lookup] = []
         self.zeros: list[int] = []
         self.remarks: list[str] = []
+        self.outputs: list[Output] = []
         self.recipes: dict[int, Recipe] = {}
         self._known: dict[Node | _Deferred, int] = {}
         self._bound: dict[int, int] = {}
@@ -305,6 +307,7 @@ class CircuitBuilder:
             ),
             zeros=tuple(number[node] for node in self.zeros),
             remarks=tuple(self.remarks),
+            outputs=tuple(replace(output, node=number[output.node]) for output in self.outputs),
         )
         circuit.check()
         recipes = {number[node]: renumbered(recipe, number) for node, recipe in self.recipes.items()}
@@ -318,9 +321,10 @@ class CircuitBuilder:
         return node
 
     def _sorted(self) -> list[int]:
-        """All nodes that lookups, zeros, recipes or commitments reach, operands first."""
+        """All nodes that lookups, zeros, outputs, recipes or commitments reach, operands first."""
         roots = [node for lookup in self.lookups for node in lookup.coordinates] + self.zeros
         roots += [node for recipe in self.recipes.values() for node in reads(recipe)]
+        roots += [output.node for output in self.outputs]
         roots += [index for index, node in enumerate(self.nodes) if isinstance(node, Committed)]
         order: list[int] = []
         done: set[int] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.recipes import IsZero, Largest, Ratio, ReluGate, SquareRoot, TableValue
 from zkjax.statement.circuit import Lookup, Positions
+from zkjax.statement.filters import matrix
 from zkjax.statement.tables import Table
 
 LETTERS = "abcdefgh"
@@ -26,11 +27,11 @@ def look_up(builder: CircuitBuilder, node: int, table: Table, name: str) -> int:
     return builder.combine((1, change), (1, builder.constant(shape, table.offset)))
 
 
-def maximum(builder: CircuitBuilder, node: int, name: str, *, spread: int) -> int:
-    """The largest entry along the last axis, exactly, if the entries are at most `spread` apart.
+def maximum(builder: CircuitBuilder, node: int, name: str, *, spread: int) -> tuple[int, int]:
+    """(the largest entry along the last axis, the one-hot form of its first place) of entries at most `spread` apart.
 
-    m = <selector, node> with a selector of zeros and a single one is an entry; 0 <= m - node for all of
-    them makes it the largest. Which of several largest entries is selected is left open; m is not.
+    m = <selector, node> with a selector of zeros and a single one is an entry, at place k; 0 <= m - node - [j < k] at
+    all places j makes it the largest, and larger than all before it. [j < k] is the sum of the selector beyond j.
     """
     shape = builder.shape(node)
     last = len(shape) - 1
@@ -39,8 +40,23 @@ def maximum(builder: CircuitBuilder, node: int, name: str, *, spread: int) -> in
     labels = LETTERS[: len(shape)]
     largest = builder.contract(selector, node, f"{labels},{labels}->{labels[:-1]}")
     spread_out = builder.axes(largest, (*range(last), -1), shape)
-    builder.unsigned_range(builder.combine((1, spread_out), (-1, node)), spread.bit_length(), f"{name}/distance")
-    return largest
+    leading = builder.axes(selector, (last, *range(last)), (shape[last], *shape[:last]))
+    beyond = builder.filter(leading, matrix([int(k > j) for k in range(shape[last])] for j in range(shape[last])))
+    later = builder.axes(beyond, (*range(1, last + 1), 0), shape)
+    distance = builder.combine((1, spread_out), (-1, node), (-1, later))
+    builder.unsigned_range(distance, spread.bit_length(), f"{name}/distance")
+    return largest, selector
+
+
+def positive(builder: CircuitBuilder, node: int, name: str, *, bits: int) -> int:
+    """[node > 0] of |node| <= 2**bits: s in {0, 1} with 0 <= (2 s - 1) node - s, which is node - 1 or -node."""
+    shape = builder.shape(node)
+    sign = builder.committed(f"{name}/positive", shape, oracle="advice", recipe=ReluGate(node, 1 << bits))
+    builder.range_check(sign, 0, 1, f"{name}/positive")
+    labels = LETTERS[: len(shape)]
+    kept = builder.contract(sign, node, f"{labels},{labels}->{labels}")
+    builder.unsigned_range(builder.combine((2, kept), (-1, node), (-1, sign)), bits + 1, f"{name}/magnitude")
+    return sign
 
 
 def one_hot(builder: CircuitBuilder, node: int, classes: int, name: str) -> int:

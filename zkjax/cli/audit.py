@@ -48,12 +48,14 @@ def audit(experiment: Path, path: Path, *, least_bits: float | None, quiet: bool
     found = examine(train_step, state, dataset, statement, least_bits=floor)
     digest, first = found.digest, first_batch(statement.schedule, schedule)
     result = {"accepted": True, "circuit_digest": digest, "steps": statement.circuit.steps, "first_batch": first}
-    result |= {"least_bits": floor, "fineness": [_plain(each) for each in found.fineness]}
+    outputs = [output.name for output in statement.circuit.outputs]
+    result |= {"outputs": outputs, "least_bits": floor, "fineness": [_plain(each) for each in found.fineness]}
     if not quiet:
         last = None if first is None else first + statement.circuit.steps - 1
         rows = [
             ("digest of the circuit", digest),
             ("steps", str(statement.circuit.steps)),
+            *([("outputs", ", ".join(outputs))] if outputs else []),
             ("schedule", "not in the file" if first is None else f"batches {first} to {last} of the file's"),
             *((label, shown(kind, found.fineness)) for kind, label in KINDS.items()),
         ]

@@ -31,6 +31,7 @@ def report(path: Path, steps: int, headroom: int, public_constants: bool, *, qui
         dataset=experiment.dataset,
         headroom=headroom,
         public_constants=public_constants,
+        outputs=experiment.outputs,
     )
     found = program.report(experiment.state, experiment.dataset, schedule)
     if not quiet:

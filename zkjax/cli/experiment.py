@@ -31,7 +31,8 @@ class BadExperiment(UsageError):
 class Experiment:
     """What an experiment file defines. `schedule` is an int array [steps, batch].
 
-    `evaluate`, where the file defines it, maps a state to an accuracy.
+    `evaluate`, where the file defines it, maps a state to an accuracy; `outputs` names what the step returns and a
+    proof publishes.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Experiment:
     dataset: Any
     schedule: np.ndarray
     evaluate: Callable[[Any], float] | None = None
+    outputs: bool | tuple[str, ...] = ()
 
     def batches(self, first: int, steps: int) -> np.ndarray:
         """`steps` batches of the schedule from number `first` on.
@@ -97,7 +99,18 @@ def load_experiment(path: Path) -> Experiment:
     evaluate = getattr(module, "evaluate", None)
     if evaluate is not None and not callable(evaluate):
         raise BadExperiment(path, "evaluate is not a function")
-    return Experiment(path, train_step, state, dataset, schedule, evaluate)
+    return Experiment(path, train_step, state, dataset, schedule, evaluate, _outputs(path, module))
+
+
+def _outputs(path: Path, module: ModuleType) -> bool | tuple[str, ...]:
+    """The file's `outputs`: names, or True for all that the step returns beside the state."""
+    outputs = getattr(module, "outputs", ())
+    if isinstance(outputs, bool):
+        return outputs
+    names = (outputs,) if isinstance(outputs, str) else outputs
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise BadExperiment(path, f"outputs is {outputs!r}, expected names such as ('loss', 'accuracy'), or True")
+    return tuple(names)
 
 
 def _made(path: Path, module: ModuleType) -> tuple[Callable[..., Any], Any, Any, Any]:

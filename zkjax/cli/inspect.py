@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from zkjax.cli.report import count, print_remarks, print_rows, size
+from zkjax.cli.report import count, print_outputs, print_remarks, print_rows, size
 from zkjax.errors import UsageError, ZkjaxError
 from zkjax.files import Artefact, Kind, Ledger, RunFolder, read
 from zkjax.files.run_folder import MAX_SECRET_BYTES
@@ -25,7 +25,7 @@ LABELS = {
     "commitment_before": "commitment to the weights before",
     "commitment_after": "commitment to the weights after",
 }
-BELOW = ("remarks", "circuit", "schedule")
+BELOW = ("outputs", "remarks", "circuit", "schedule")
 SAID_OF_A_STATEMENT = """\
 Public: all that stands here, and the rest of the circuit and the schedule (--circuit).
 Hidden: the values of the committed tensors, and of everything that is computed from them.
@@ -58,6 +58,7 @@ def inspect(path: Path, *, circuit: bool, quiet: bool) -> dict[str, Any]:
     if not quiet:
         rows = [(_label(name), _shown(name, value)) for name, value in result.items() if name not in BELOW]
         print_rows(str(path), rows, justify="left")
+        print_outputs(result.get("outputs", {}))
         print_remarks(result.get("remarks", ()))
         if "circuit_digest" in result:
             print(SAID_OF_A_STATEMENT)
@@ -108,6 +109,7 @@ def _contents(artefact: Artefact, in_full: bool) -> dict[str, Any]:
         "soundness_bits": round(soundness_bits(statement.plan), 2),
         "circuit_digest": circuit.digest().hex(),
         **{f"commitment_{name}": statement.object_digest(name).hex() for name in OBJECTS},
+        "outputs": {name: values.tolist() for name, values in statement.published().items()},
         "remarks": list(circuit.remarks),
     }
     if in_full:

@@ -11,7 +11,7 @@ from zkjax.cli.compiling import CompileClock
 from zkjax.cli.experiment import Experiment, load_experiment
 from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, peak_memory, spare_what_exists
 from zkjax.cli.progress import Stages
-from zkjax.cli.report import print_places, print_rows, proving_rows
+from zkjax.cli.report import print_outputs, print_places, print_rows, proving_rows
 from zkjax.cli.verify import describe
 from zkjax.errors import UsageError
 from zkjax.files import Kind, RunFolder
@@ -87,6 +87,7 @@ def prove(
                 before=start.before,
                 headroom=headroom,
                 public_constants=public_constants,
+                outputs=experiment.outputs,
             )
 
             stages.enter("Witness")
@@ -104,6 +105,7 @@ def prove(
             total = start.steps + steps
             accuracy_float = experiment.accuracy(train(experiment, total))
             accuracy_integer = experiment.accuracy(run.state)
+            outputs_float = {name: values.tolist() for name, values in run.float_outputs.items()} if run.outputs else {}
 
             stages.enter("Writing")
             secrets = {
@@ -123,6 +125,7 @@ def prove(
                 "statement_bytes": ENVELOPE_BYTES + len(statement.to_bytes()),
                 "accuracy_integer": accuracy_integer,
                 "accuracy_float": accuracy_float,
+                "outputs_float": outputs_float,
                 "steps_in_chain": total,
                 "stage_seconds": took,
                 **describe(summary),
@@ -137,6 +140,7 @@ def prove(
             )
     if not quiet:
         print_rows(f"Proved: {out}", proving_rows(result))
+        print_outputs(result["outputs"], result["outputs_float"])
         print_places(folder)
     return result
 

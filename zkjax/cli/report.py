@@ -15,6 +15,7 @@ from zkjax.files import RunFolder
 Row = tuple[str, str]
 RULE: Row = ("", "")
 UNWRAPPED = 200
+SHOWN_STEPS = 16
 SHOWN = ("Tracing", "Compiling", "Witness", "Commitment", "Lookups", "Claims", "Opening")
 
 
@@ -79,6 +80,25 @@ def verification_rows(result: dict[str, Any]) -> list[Row]:
     ]
 
 
+def print_outputs(outputs: dict[str, list[Any]], floats: dict[str, list[Any]] | None = None) -> None:
+    """The published numbers of every step, beside those of `floats` where they are given."""
+    if not outputs:
+        return
+    columns = [(f"{name}, published", values) for name, values in outputs.items()]
+    columns += [(f"{name}, float32", values) for name, values in (floats or {}).items()]
+    columns.sort(key=lambda column: list(outputs).index(column[0].rpartition(",")[0]))
+    table = Table(title=Text("Outputs", style="bold"), title_justify="left")
+    for heading in ("step", *(heading for heading, _ in columns)):
+        table.add_column(Text(heading), justify="right")
+    steps = len(columns[0][1])
+    for step in range(steps):
+        if steps > SHOWN_STEPS and step == SHOWN_STEPS // 2:
+            table.add_row("...")
+        if min(step, steps - 1 - step) < SHOWN_STEPS // 2:
+            table.add_row(str(step), *(Text(number(values[step])) for _, values in columns))
+    _Console(soft_wrap=True, width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
+
+
 def print_remarks(remarks: Iterable[str]) -> None:
     """What whoever made the circuit says of it: the proof binds the text, and nothing checks it."""
     for number, remark in enumerate(remarks):
@@ -98,6 +118,11 @@ def print_places(folder: RunFolder) -> None:
     """Which files of a run may be given away."""
     print(f"Public: {folder.statement}, {folder.proof}")
     print(f"Secret, opens the commitments: {folder.secret}/")
+
+
+def number(value: Any) -> str:
+    """A published number, or the numbers of one step."""
+    return ", ".join(map(number, value)) if isinstance(value, list) else f"{value:.6g}"
 
 
 def count(value: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zkjax.cli.progress import Stages
-from zkjax.cli.report import print_remarks, print_rows, verification_rows
+from zkjax.cli.report import print_outputs, print_remarks, print_rows, verification_rows
 from zkjax.files import RunFolder
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def verify(path: Path, *, quiet: bool) -> dict[str, Any]:
     }
     if not quiet:
         print_rows(f"Accepted: {path}", verification_rows(result), justify="left")
+        print_outputs(result["outputs"])
         print_remarks(result["remarks"])
     return result
 
@@ -63,5 +64,6 @@ def describe(summary: Summary) -> dict[str, Any]:
         "data": summary.data,
         "weights_before": summary.before,
         "weights_after": summary.after,
+        "outputs": summary.outputs,
         "remarks": list(summary.remarks),
     }

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from zkjax.errors import UserError
 from zkjax.fixedpoint.nodes import (
     Axes,
+    Bit,
     DataLeaf,
+    First,
     Function,
     Gated,
     Linear,
     Maximum,
     OneHot,
     Paced,
+    Positive,
     Product,
     PublicArray,
     Reciprocal,
@@ -30,7 +33,9 @@ from zkjax.fixedpoint.nodes import (
 from zkjax.fixedpoint.step import Step
 
 # What is made with few bits.
-NARROW = DataLeaf | Uniform | PublicArray | Relu | Gated | Function | Reciprocal | Maximum | OneHot
+NARROW = (
+    DataLeaf | Uniform | PublicArray | Relu | Gated | Function | Reciprocal | Maximum | First | Positive | Bit | OneHot
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Roles:
     - `divisors`: nodes that are divided by, which may have more bits than others.
     - `losses`: rounded nodes in which every change of the state is linear or constant, as in the
       gradient of the loss; for each, the state leaves whose changes are linear in it.
+
+    What only outputs read is in none of them, but for `logits`: their nodes are rounded where they are lowered.
     """
 
     weights: frozenset[int]
@@ -105,6 +112,8 @@ def roles(step: Step) -> Roles:
         inner = [i for i in operands(found) if not isinstance(step.nodes[i], Uniform)]
         if isinstance(found, DataLeaf) or (inner and data.issuperset(inner)):
             data.add(index)
+        if index in step.reporting and not isinstance(found, Axes | Linear | Paced):
+            continue
         match found:
             case StateLeaf():
                 weights.add(index)
@@ -132,10 +141,15 @@ def roles(step: Step) -> Roles:
                 gradients.add(demand(node))
             case Function(node=node):
                 arguments.add(demand(node))
-            case Maximum(node=node):
+            case Maximum(node=node) | First(node=node):
                 logits.add(demand(node))
             case Reciprocal(node=node):
                 divisors.add(demand(node))
+    for index in step.reporting:
+        if isinstance(found := step.nodes[index], Maximum | First):
+            node = origin(step, found.node)
+            if node not in rounded and not isinstance(step.nodes[node], NARROW):
+                logits.add(node)
     depends = _exact_dependence(step, rounded, weights)
     for change in step.changes.values():
         node = change.node
@@ -195,6 +209,8 @@ def degrees(step: Step, seed: int) -> list[int | None]:
             degree = sum(parts)  # type: ignore[arg-type]
         elif isinstance(node, Gated):
             degree = parts[1]
+        elif isinstance(node, First | Positive):
+            degree = 0 if parts[0] is not None else None
         elif isinstance(node, Function | Reciprocal | OneHot):
             degree = 0 if parts[0] == 0 else None
         else:

@@ -20,8 +20,9 @@ from zkjax.fixedpoint.formats import (
     Precision,
     WeightFormat,
 )
-from zkjax.fixedpoint.lower import Lowering, Placed
+from zkjax.fixedpoint.lower import Lowering
 from zkjax.fixedpoint.numbers import Values
+from zkjax.fixedpoint.placed import Placed
 from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.rates import choose_fold
 from zkjax.fixedpoint.state import bind_state, filter_remarks, state_formats
@@ -56,8 +57,26 @@ def plan_block(
             return plan, lower_block(plan, rows=plan.steps * step.batch)
         except BoundError as error:
             first_error = first_error or error
+            if step.reports and _fits(replace(step, reports={}), calibration, data, numbers, magnitude, fractions):
+                raise  # what is published must not cost the training its bits
     assert first_error is not None
     raise first_error
+
+
+def _fits(
+    step: Step,
+    calibration: Calibration,
+    data: dict[str, DataFormat],
+    numbers: Sequence[Values],
+    bits: int,
+    fractions: Mapping[str, int],
+) -> bool:
+    try:
+        plan = plan_formats(step, calibration, data, tuple(numbers), bits, fractions, {})
+        lower_block(plan, rows=plan.steps * step.batch)
+    except BoundError:
+        return False
+    return True
 
 
 def lower_block(plan: Plan, *, rows: int) -> Lowered:
@@ -65,6 +84,7 @@ def lower_block(plan: Plan, *, rows: int) -> Lowered:
     lowering = _lowering(plan, {name: w.fraction_bits for name, w in plan.weights.items()}, rows)
     changes = _changes(lowering, plan.step)
     bind_state(lowering, plan, changes)
+    _publish(lowering, plan.step)
     lowering.builder.remarks += plan.remarks
     try:
         lowered = lowering.builder.finish()
@@ -107,8 +127,10 @@ def plan_formats(
     for _ in range(MAX_ROUNDS):
         lowering = _lowering(plan, fractions, plan.steps * step.batch)
         weights = state_formats(lowering, plan, _changes(lowering, step))
+        trained = len(lowering.tensors)
+        _publish(lowering, step)
         reached = {name: form.fraction_bits for name, form in weights.items()}
-        excess = max((tensor.shift for tensor in lowering.tensors), default=0) - MAX_SHIFT
+        excess = max((tensor.shift for tensor in lowering.tensors[:trained]), default=0) - MAX_SHIFT
         cut = min(plan.precision.most_cut, plan.precision.gradient_cut + excess)
         if reached == fractions and cut > plan.precision.gradient_cut:
             plan = replace(plan, precision=replace(plan.precision, gradient_cut=cut))
@@ -138,10 +160,17 @@ def _changes(lowering: Lowering, step: Step) -> dict[str, Placed]:
     """The integer change of every moving leaf; nodes are made in the order of the step."""
     changing = {change.node for change in step.changes.values()}
     for index in range(len(step.nodes)):
-        if index in lowering.roles.rounded or index in changing:
+        if index not in step.reporting and (index in lowering.roles.rounded or index in changing):
             lowering.value(index)
     lowering.check_rest()
     return {name: lowering.value(change.node) for name, change in step.changes.items()}
+
+
+def _publish(lowering: Lowering, step: Step) -> None:
+    """The outputs, after all that the training needs, which therefore does not depend on them."""
+    for name, report in step.reports.items():
+        lowering.reports.publish(name, report)
+    lowering.check_rest()
 
 
 def _remarks(plan: Plan, weights: Mapping[str, WeightFormat], lowering: Lowering) -> tuple[str, ...]:

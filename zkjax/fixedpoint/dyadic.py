@@ -8,6 +8,7 @@ from math import frexp
 from zkjax.fixedpoint.step import odd_part
 
 MULTIPLIER_BITS = 12
+CONSTANT_FRACTION = 20
 
 
 def exponent(magnitude: float) -> int:
@@ -61,3 +62,11 @@ def written(value: Fraction) -> str:
     if denominator & (denominator - 1) == 0 and denominator > 1 << 10:
         return f"{numerator}/2^{denominator.bit_length() - 1}"
     return str(value)
+
+
+def constant_fraction(number: Fraction) -> int:
+    """Fraction bits that hold the number exactly, if few do; else enough of them."""
+    denominator = number.denominator
+    if denominator & (denominator - 1) == 0 and denominator.bit_length() <= CONSTANT_FRACTION:
+        return denominator.bit_length() - 1
+    return CONSTANT_FRACTION - exponent(abs(float(number)))

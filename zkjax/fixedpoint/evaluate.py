@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import erf
 from typing import Any
 
@@ -12,13 +12,16 @@ import numpy as np
 from zkjax.errors import UserError
 from zkjax.fixedpoint.nodes import (
     Axes,
+    Bit,
     DataLeaf,
+    First,
     Function,
     Gated,
     Linear,
     Maximum,
     OneHot,
     Paced,
+    Positive,
     Product,
     Public,
     PublicArray,
@@ -38,14 +41,16 @@ Leaves = Mapping[str, Any]
 class Calibration:
     """Largest magnitudes seen: of every node, and of every state leaf before or after a step.
 
-    `batches` counts the batches that were run. `first` is the state after the first of them. `headroom` is by how many
-    bits the magnitudes were enlarged, which ranges that do not follow from them have to know.
+    `batches` counts the batches that were run. `first` is the state after the first of them, `reported` are the
+    outputs of that step. `headroom` is by how many bits the magnitudes were enlarged, which ranges that do not follow
+    from them have to know.
     """
 
     nodes: tuple[float, ...]
     state: dict[str, float]
     batches: int
     first: dict[str, np.ndarray]
+    reported: dict[str, np.ndarray] = field(default_factory=dict)
     headroom: int = 0
 
     def enlarged(self, bits: int) -> Calibration:
@@ -91,6 +96,12 @@ def evaluate(
                 value = np.float32(1) / values[index]  # type: ignore[assignment]
             case Maximum(node=index):
                 value = values[index].max(axis=-1)
+            case First(node=index, shape=shape):
+                value = (values[index].argmax(axis=-1)[..., None] == np.arange(shape[-1])).astype(np.float32)
+            case Positive(node=index):
+                value = (values[index] > 0).astype(np.float32)
+            case Bit(node=index):
+                value = values[index]
             case OneHot(node=index, shape=shape):
                 value = (values[index][..., None] == np.arange(shape[-1])).astype(np.float32)
         values.append(value)
@@ -143,13 +154,16 @@ def calibrate(step: Step, state: Leaves, batches: Sequence[Leaves], numbers: Seq
     nodes = np.zeros(len(step.nodes))
     weights = {name: _largest(np.asarray(state[name])) for name in step.state}
     first: dict[str, np.ndarray] = {}
+    reported: dict[str, np.ndarray] = {}
     count = 0
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for batch, at in zip(batches, numbers, strict=True):
             values, after = evaluate(step, state, batch, at)
             nodes = np.maximum(nodes, [_largest(value) for value in values])
             weights = {name: max(weights[name], _largest(after[name])) for name in weights}
-            first = first or after
+            if not first:
+                first = after
+                reported = {name: float(r.factor) * values[r.node] for name, r in step.reports.items()}
             state = after
             count += 1
             diverged = [name for name, largest in weights.items() if not np.isfinite(largest)]
@@ -158,7 +172,7 @@ def calibrate(step: Step, state: Leaves, batches: Sequence[Leaves], numbers: Seq
                     f"the training step itself, in floating point, makes state leaf {diverged[0]!r} NaN or infinite "
                     f"on calibration batch {count - 1}: scale the data to about one, or lower the learning rate"
                 )
-    return Calibration(tuple(nodes.tolist()), weights, count, first)
+    return Calibration(tuple(nodes.tolist()), weights, count, first, reported)
 
 
 def _largest(value: np.ndarray) -> float:

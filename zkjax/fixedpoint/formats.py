@@ -35,6 +35,8 @@ EXPONENTIAL_FRACTION = 16
 RECIPROCAL_BITS = 20
 RECIPROCAL_ROOM = 4
 DIVISOR_BITS = 32
+# Published outputs are multiples of 2**-REPORT_FRACTION.
+REPORT_FRACTION = 16
 LEAST_STATE_BITS = 1
 MEMORY_HEADROOM = 6
 # Ranges of memories come in steps of so many bits, so that few tables serve all.

@@ -21,11 +21,13 @@ from zkjax.fixedpoint.analysis import degrees
 from zkjax.fixedpoint.nodes import (
     Axes,
     DataLeaf,
+    First,
     Function,
     Gated,
     Linear,
     Maximum,
     OneHot,
+    Positive,
     Product,
     Reciprocal,
     Relu,
@@ -34,7 +36,7 @@ from zkjax.fixedpoint.nodes import (
     operands,
     renumbered,
 )
-from zkjax.fixedpoint.step import Step, StepGraph, odd_part, pruned
+from zkjax.fixedpoint.step import Report, Step, StepGraph, odd_part, pruned
 from zkjax.statement.formulas import FormulaError, parse
 
 MAX_TEXT = 2000
@@ -62,7 +64,9 @@ def fused(step: Step) -> Step:
     state = {name: fusion.node(index) for name, index in step.state.items()}
     graph = fusion.graph
     moved = {name: graph.factored(fusion.node(change.node)) for name, change in step.changes.items()}
-    order, number = pruned(graph, [*state.values(), *(node for _, node in moved.values())])
+    reported = {name: (report, graph.factored(fusion.node(report.node))) for name, report in step.reports.items()}
+    roots = [*state.values(), *(node for _, node in moved.values()), *(node for _, (_, node) in reported.values())]
+    order, number = pruned(graph, roots)
     data = {node.name: place for place, index in enumerate(order) if isinstance(node := graph.nodes[index], DataLeaf)}
     made = replace(
         step,
@@ -73,6 +77,9 @@ def fused(step: Step) -> Step:
         changes={
             name: replace(change, factor=change.factor * moved[name][0], node=number[moved[name][1]])
             for name, change in step.changes.items()
+        },
+        reports={
+            name: Report(report.factor * factor, number[node]) for name, (report, (factor, node)) in reported.items()
         },
     )
     return equalised(made)
@@ -86,10 +93,12 @@ def equalised(step: Step) -> Step:
     """
     tables = [index for index, node in enumerate(step.nodes) if isinstance(node, Function)]
     reached: dict[int, set[str]] = {}
+    reported: dict[int, dict[str, int | None]] = {}
     for index in tables:
         degree = degrees(step, index)
+        reported[index] = {name: degree[report.node] for name, report in step.reports.items()}
         found = {name: degree[change.node] for name, change in step.changes.items()}
-        if set(found.values()) == {0, 1}:
+        if set(found.values()) == {0, 1} and None not in reported[index].values():
             reached[index] = {name for name, times in found.items() if times == 1}
     for index, names in reached.items():
         further = [others for other, others in reached.items() if other != index and others < names]
@@ -100,12 +109,16 @@ def equalised(step: Step) -> Step:
         node, factor = step.nodes[index], odd_part(nearest.pop() / before.pop())
         assert isinstance(node, Function)
         nodes = list(step.nodes)
-        nodes[index] = replace(node, formula=_joined(_number(factor), node.formula))
+        nodes[index] = replace(node, formula=_joined(literal(factor), node.formula))
         changes = {
             name: replace(change, factor=change.factor / factor) if name in names else change
             for name, change in step.changes.items()
         }
-        step = replace(step, nodes=tuple(nodes), changes=changes)
+        reports = {
+            name: replace(report, factor=report.factor / factor ** (reported[index][name] or 0))
+            for name, report in step.reports.items()
+        }
+        step = replace(step, nodes=tuple(nodes), changes=changes, reports=reports)
     return step
 
 
@@ -132,7 +145,7 @@ class _Fusion:
         """The table times the others. A factor of the table alone that is no power of two goes into it."""
         shape = self.step.nodes[index].shape
         odd = Fraction(1) if form.others else odd_part(form.scale) * self.taken_in.get(index, 1)
-        form = replace(form, text=_joined(_number(odd), form.text), scale=form.scale / odd)
+        form = replace(form, text=_joined(literal(odd), form.text), scale=form.scale / odd)
         assert form.base is not None
         result = self.graph.add(Function(shape, form.base, form.text))
         for other in form.others:
@@ -162,6 +175,10 @@ class _Fusion:
                 return graph.reciprocal(self.node(node))
             case Maximum(node=node):
                 return graph.maximum(self.node(node))
+            case First(node=node):
+                return graph.first(self.node(node))
+            case Positive(node=node):
+                return graph.positive(self.node(node))
             case OneHot(node=node, shape=shape):
                 return graph.one_hot(self.node(node), shape[-1])
             case _:
@@ -246,9 +263,9 @@ class _Fusion:
         if any(form.others != others for _, form in parts) or (constant and others):
             return None
         outer = parts[0][0] * parts[0][1].scale
-        text = " + ".join(_joined(_number(c * form.scale / outer), form.text) for c, form in parts)
+        text = " + ".join(_joined(literal(c * form.scale / outer), form.text) for c, form in parts)
         if constant:
-            text = f"{text} + {_number(constant / outer)}"
+            text = f"{text} + {literal(constant / outer)}"
         return Form(others, base, text, any(form.deep for _, form in parts), outer)
 
     def _absorbed(self, form: Form, base: int | None) -> Form:
@@ -267,7 +284,9 @@ def _factors(step: Step) -> dict[int, Fraction]:
     that the bias of the next one is added to, which would take fifteen bits more in everything.
     """
     found: dict[int, Fraction] = {}
-    for node in step.nodes:
+    for index, node in enumerate(step.nodes):
+        if index in step.reporting:
+            continue
         products = [(c, term) for c, term in getattr(node, "terms", ()) if isinstance(step.nodes[term], Product)]
         if not isinstance(node, Linear) or len(products) != 1 or len(node.terms) < 2:
             continue
@@ -288,7 +307,7 @@ def _univariate(form: Form) -> Form | None:
         form = Form((), form.others[0], text, form.deep, form.scale)
     if form.base is None or form.others:
         return None
-    return replace(form, text=_joined(_number(form.scale), form.text), scale=Fraction(1))
+    return replace(form, text=_joined(literal(form.scale), form.text), scale=Fraction(1))
 
 
 def _sign(form: Form) -> Form | None:
@@ -313,7 +332,8 @@ def _is_number(text: str) -> bool:
     return bool(re.fullmatch(r"\d+|\(-?\d+(/\d+)?\)", text))
 
 
-def _number(value: Fraction) -> str:
+def literal(value: Fraction) -> str:
+    """A number as a formula spells it."""
     text = f"{abs(value.numerator)}" + (f"/{value.denominator}" if value.denominator != 1 else "")
     return f"(-{text})" if value < 0 else f"({text})" if "/" in text else text
 

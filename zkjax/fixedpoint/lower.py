@@ -7,7 +7,7 @@ tensors at full scale until their changes are known; the caller supplies their f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
 
@@ -20,7 +20,7 @@ from zkjax.fixedpoint import filters
 from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged
 from zkjax.fixedpoint.arrays import MAX_TEXT, in_integers
 from zkjax.fixedpoint.bounds import check_coefficient
-from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, exponent, is_short, ratio, short, written
+from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, constant_fraction, exponent, is_short, ratio, short, written
 from zkjax.fixedpoint.evaluate import Calibration, real
 from zkjax.fixedpoint.formats import (
     DIVISOR_BITS,
@@ -37,7 +37,9 @@ from zkjax.fixedpoint.formats import (
 from zkjax.fixedpoint.naming import Names
 from zkjax.fixedpoint.nodes import (
     Axes,
+    Bit,
     DataLeaf,
+    First,
     Function,
     Gated,
     Linear,
@@ -53,28 +55,19 @@ from zkjax.fixedpoint.nodes import (
     Uniform,
 )
 from zkjax.fixedpoint.numbers import Values, number
+from zkjax.fixedpoint.placed import WIDE, Placed
 from zkjax.fixedpoint.rates import Fold
+from zkjax.fixedpoint.reports import Reports
 from zkjax.fixedpoint.signs import is_spread
 from zkjax.fixedpoint.step import Step
 from zkjax.statement.filters import matrix
 from zkjax.statement.formulas import MAX_FRACTION, parse
 from zkjax.statement.tables import Table
 
-WIDE = 1 << 60
-CONSTANT_FRACTION = 20
 PREPARED_BITS = 15
 LEAST_MULTIPLIER_BITS = 6
 FUNCTION_SAMPLES = 4097
 LETTERS = "abcdefghijklmnopqrsuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A node of the circuit: value = integer * 2**-fraction, |integer| <= bound (WIDE: unknown)."""
-
-    node: int
-    fraction: int
-    bound: int
 
 
 @dataclass
@@ -95,6 +88,7 @@ class Lowering:
     steps: int
     rows: int
     builder: CircuitBuilder = field(init=False)
+    reports: Reports = field(init=False)
     names: Names = field(init=False)
     tensors: list[TensorFormat] = field(default_factory=list)
     approximations: list[str] = field(default_factory=list)
@@ -102,17 +96,21 @@ class Lowering:
     _exact: dict[int, Placed] = field(default_factory=dict)
     _rounded: dict[int, Placed] = field(default_factory=dict)
     _gates: dict[int, tuple[Placed, Placed]] = field(default_factory=dict)
+    _largest: dict[int, tuple[Placed, Placed]] = field(default_factory=dict)
     _unchecked: dict[int, str] = field(default_factory=dict)
     _degrees: list[int | None] | None = None
 
     def __post_init__(self) -> None:
         self.names = Names(self.step, self.roles)
         self.builder = CircuitBuilder(steps=self.steps, batch=self.step.batch, rows=self.rows)
+        self.reports = Reports(self)
 
     # Values
 
     def value(self, index: int) -> Placed:
         """The node as all its uses read it: rounded where it has to be narrow."""
+        if index in self.step.reporting:
+            return self.reports.value(index)
         return self.rounded(index) if index in self.roles.rounded else self.exact(index)
 
     def exact(self, index: int) -> Placed:
@@ -129,7 +127,7 @@ class Lowering:
             case DataLeaf(name=name):
                 return self._data(name)
             case Uniform(shape=shape, value=value):
-                return self._constant(shape, value, _constant_fraction(value))
+                return self._constant(shape, value, constant_fraction(value))
             case Linear(terms=terms):
                 return self._linear(index, terms)
             case Public(shape=shape, number=place):
@@ -140,19 +138,23 @@ class Lowering:
             case Paced(node=inner, number=place):
                 return self._paced(index, self.value(inner), place, whole=False)
             case Axes(node=inner, source=source, shape=shape):
-                return self._axes(self.value(inner), self.step.nodes[inner].shape, source, shape)
+                return self.moved(self.value(inner), self.step.nodes[inner].shape, source, shape)
             case Product():
-                return self._product(node)
+                return self.contracted(node, *(self.factor(i) for i in (node.left, node.right)))
             case Relu(node=inner):
                 return self.gate(inner)[0]
             case Gated():
                 return self._gated(node)
             case Function():
-                return self._function(index, node)
+                return self.tabled(index, node, self.value(node.node), self.precision.bits)
             case Reciprocal(node=inner):
                 return self._reciprocal(index, inner)
             case Maximum(node=inner):
-                return self._maximum(index, inner)
+                return self.largest(index, inner, self.value(inner))[0]
+            case First(node=inner):
+                return self.largest(index, inner, self.value(inner))[1]
+            case Bit(node=inner):
+                return replace(self.value(inner), bound=1)
             case OneHot(node=inner, shape=shape):
                 hot = one_hot(
                     self.builder, self.value(inner).node, shape[-1], self.names.unique(self.names.layer(index))
@@ -171,11 +173,11 @@ class Lowering:
     def _constant(self, shape: tuple[int, ...], number: Fraction, fraction: int) -> Placed:
         integer = round(number * Fraction(2) ** fraction)
         if Fraction(integer) != number * Fraction(2) ** fraction:
-            self._approximated(f"the constant {float(number):.9g}", number, ratio(integer, fraction))
+            self.approximated(f"the constant {float(number):.9g}", number, ratio(integer, fraction))
         node = self.builder.constant((self.steps, *shape), integer)
         return Placed(node, fraction, abs(integer))
 
-    def _approximated(self, what: str, exact: Fraction, used: Fraction) -> None:
+    def approximated(self, what: str, exact: Fraction, used: Fraction) -> None:
         """A public remark: without source lines, which depend on where the user's files lie."""
         text = f"{what} is {written(used)} (relative error {float(abs(used / exact - 1)):.1e})"
         if text not in self.approximations:
@@ -197,13 +199,13 @@ class Lowering:
         else:
             short_ones = [short(coefficient) for coefficient, _ in parts]
             places = [placed.fraction + power for (_, power), (_, placed) in zip(short_ones, parts, strict=True)]
-            fraction = max([*places, _constant_fraction(offset)] if offset else places)
+            fraction = max([*places, constant_fraction(offset)] if offset else places)
             multipliers = [m << (fraction - place) for (m, _), place in zip(short_ones, places, strict=True)]
         scaled = []
         for multiplier, (coefficient, placed) in zip(multipliers, parts, strict=True):
             used = ratio(multiplier, fraction - placed.fraction)
             if used != coefficient:
-                self._approximated(f"the factor {float(coefficient):.9g}", coefficient, used)
+                self.approximated(f"the factor {float(coefficient):.9g}", coefficient, used)
             scaled.append((multiplier, placed))
         if offset:
             check_coefficient(round(offset * Fraction(2) ** fraction), self.step.lines[index])
@@ -211,7 +213,8 @@ class Lowering:
         for multiplier, _ in scaled:
             check_coefficient(multiplier, self.step.lines[index])
         node = self.builder.combine(*((m, placed.node) for m, placed in scaled))
-        return Placed(node, fraction, min(WIDE, sum(abs(m) * placed.bound for m, placed in scaled)))
+        bound = min(WIDE, sum(abs(m) * placed.bound for m, placed in scaled))
+        return Placed(node, fraction, bound, max(placed.degree for _, placed in parts))
 
     def _prepared(self, parts: list[tuple[Fraction, Placed]], offset: Fraction) -> tuple[list[int], int]:
         """(multipliers, fraction) for data in about PREPARED_BITS magnitude bits, shared twos left out."""
@@ -230,11 +233,11 @@ class Lowering:
         integers = filters.rounded(row, bits)
         for exact, integer in zip(row, integers, strict=True):
             if ratio(integer, bits) != exact:
-                self._approximated(f"the number {float(exact):.9g} that a counter gives", exact, ratio(integer, bits))
+                self.approximated(f"the number {float(exact):.9g} that a counter gives", exact, ratio(integer, bits))
             check_coefficient(integer, self.step.lines[index])
         rows = matrix([*([0] * (0 if whole else t)), integer] for t, integer in enumerate(integers))
         node = self.builder.filter(placed.node, rows)
-        return Placed(node, placed.fraction + bits, min(WIDE, max(map(abs, integers)) * placed.bound))
+        return Placed(node, placed.fraction + bits, min(WIDE, max(map(abs, integers)) * placed.bound), placed.degree)
 
     def _public_array(self, index: int, shape: tuple[int, ...], place: int) -> Placed:
         """The array of every step, in the clear."""
@@ -263,18 +266,17 @@ class Lowering:
             )
         return self.builder.axes(node, [kept.index(axis) if axis in kept else -1 for axis in range(len(shape))], shape)
 
-    def _axes(self, placed: Placed, own: tuple[int, ...], source: tuple[int, ...], shape: tuple[int, ...]) -> Placed:
+    def moved(self, placed: Placed, own: tuple[int, ...], source: tuple[int, ...], shape: tuple[int, ...]) -> Placed:
         moved = (0, *(-1 if axis == -1 else axis + 1 for axis in source))
         node = self.builder.axes(placed.node, moved, (self.steps, *shape))
         count = prod(size for axis, size in enumerate(own) if axis not in source)
-        return Placed(node, placed.fraction, min(WIDE, count * placed.bound))
+        return Placed(node, placed.fraction, min(WIDE, count * placed.bound), placed.degree)
 
-    def _product(self, node: Product) -> Placed:
-        factors = []
-        for index in (node.left, node.right):
-            exact = index in self.roles.weights
-            factors.append(self.exact(index) if exact else self.value(index))
-        left, right = factors
+    def factor(self, index: int) -> Placed:
+        """The node as a product reads it: weights exactly."""
+        return self.exact(index) if index in self.roles.weights else self.value(index)
+
+    def contracted(self, node: Product, left: Placed, right: Placed) -> Placed:
         parts = (node.left_labels, node.right_labels, node.out_labels)
         spelled = ["t" + "".join(LETTERS[label] for label in part) for part in parts]
         made = self.builder.contract(left.node, right.node, f"{spelled[0]},{spelled[1]}->{spelled[2]}")
@@ -282,13 +284,12 @@ class Lowering:
         sizes |= dict(zip(node.right_labels, self.step.nodes[node.right].shape, strict=True))
         count = prod(size for label, size in sizes.items() if label not in node.out_labels)
         bound = min(WIDE, count * left.bound * right.bound)
-        return Placed(made, left.fraction + right.fraction, bound)
+        return Placed(made, left.fraction + right.fraction, bound, left.degree + right.degree)
 
     # Functions
 
-    def _function(self, index: int, node: Function) -> Placed:
-        """By a table over all that the argument can be."""
-        value = self.value(node.node)
+    def tabled(self, index: int, node: Function, value: Placed, bits: int) -> Placed:
+        """By a table over all that the argument `value` can be; values of `bits` magnitude bits."""
         kind = "exp" if node.formula == "exp(x)" else "function"
         name = self.names.unique(f"{self.names.layer(index)}/{kind}")
         self.lookup_lines[name] = self.step.lines[index]
@@ -297,12 +298,14 @@ class Lowering:
         else:
             committed = value.bound == self.precision.wide
             lo, hi = -value.bound, value.bound - committed
-            fraction = self._output_fraction(index, node.formula, value.fraction)
-        table = Table("function", lo, hi, 0, node.formula, value.fraction, fraction)
+            fraction = self.output_fraction(index, node.formula, value.fraction, bits)
+        return self.looked_up(index, value, Table("function", lo, hi, 0, node.formula, value.fraction, fraction), name)
+
+    def looked_up(self, index: int, value: Placed, table: Table, name: str) -> Placed:
         if not table.is_legal():
-            unit = 2.0**-value.fraction
+            lo, hi = (end * 2.0**-value.fraction for end in (table.lo, table.hi))
             raise UserError(
-                f"{node.formula} has no value, or too large a one, for some x between {lo * unit:g} and {hi * unit:g}, "
+                f"{table.formula} has no value, or too large a one, for some x between {lo:g} and {hi:g}, "
                 f"the range of its argument\n    at {self.step.lines[index]}\n"
                 "    of exponentials, subtract the largest first, as softmax does; scale the data to about one"
             )
@@ -313,7 +316,7 @@ class Lowering:
         self._report(name, index, table.output_fraction, low + table.offset, high + table.offset)
         return Placed(made, table.output_fraction, bound)
 
-    def _output_fraction(self, index: int, formula: str, fraction: int) -> int:
+    def output_fraction(self, index: int, formula: str, fraction: int, bits: int) -> int:
         """Fraction bits of a function whose argument has `fraction`: as many as its values leave room for.
 
         It is the values at arguments of `bits` magnitude bits that count, so that layers share tables.
@@ -324,15 +327,17 @@ class Lowering:
         if not np.isfinite(largest):
             raise UserError(f"{formula} is not finite on the range of its argument\n    at {self.step.lines[index]}")
         if largest == 0:
-            return self.precision.bits
-        return min(max(self.precision.bits - exponent(largest), 0), MAX_FRACTION)
+            return bits
+        return min(max(bits - exponent(largest), 0), MAX_FRACTION)
 
-    def _maximum(self, index: int, inner: int) -> Placed:
-        value = self.value(inner)
-        name = self.names.unique(f"{self.names.layer(index)}/maximum")
-        self.lookup_lines[name] = self.step.lines[index]
-        node = maximum(self.builder, value.node, name, spread=2 * value.bound - 1)
-        return Placed(node, value.fraction, value.bound)
+    def largest(self, index: int, inner: int, value: Placed) -> tuple[Placed, Placed]:
+        """(the largest entries, the one-hot form of their first places) of `value`, which is that of node `inner`."""
+        if inner not in self._largest:
+            name = self.names.unique(f"{self.names.layer(index)}/maximum")
+            self.lookup_lines[name] = self.step.lines[index]
+            node, selector = maximum(self.builder, value.node, name, spread=2 * value.bound - 1)
+            self._largest[inner] = replace(value, node=node), Placed(selector, 0, 1)
+        return self._largest[inner]
 
     def _reciprocal(self, index: int, inner: int) -> Placed:
         """RECIPROCAL_BITS magnitude bits at the calibrated size, and room for more."""
@@ -384,21 +389,21 @@ class Lowering:
             return exact
         wanted = self._fraction(index)
         if index in self.roles.logits:
-            return self._rescaled(index, exact, wanted, name)
+            return self.rescaled(index, exact, wanted, name)
         if exact.bound <= (self.precision.limit if tabled else 2 * self.precision.wide):
             return exact
-        return self._rescaled(index, exact, wanted, name, checked=checked)
+        return self.rescaled(index, exact, wanted, name, checked=checked)
 
     def _folded(self, index: int, exact: Placed, name: str) -> Placed:
         """The loss gradient times the fold's multiplier."""
         fold = self.fold
         assert fold is not None
         if exact.bound > 2 * self.precision.wide:
-            exact = self._rescaled(index, exact, self._fraction(index) + 1, f"{name}/unscaled")
+            exact = self.rescaled(index, exact, self._fraction(index) + 1, f"{name}/unscaled")
         node = self.builder.combine((fold.multiplier, exact.node))
-        scaled = Placed(node, exact.fraction + fold.power, fold.multiplier * exact.bound)
+        scaled = Placed(node, exact.fraction + fold.power, fold.multiplier * exact.bound, degree=1)
         tabled = index in self.roles.gating or index in self.roles.gradients
-        return self._rescaled(index, scaled, self._fraction(index), name, checked=tabled)
+        return self.rescaled(index, scaled, self._fraction(index), name, checked=tabled)
 
     def _fraction(self, index: int) -> int:
         """Fraction bits that place the calibrated magnitude, folded, below the limit, with headroom."""
@@ -437,7 +442,7 @@ class Lowering:
             self._degrees = degrees(self.step, self.fold.node)
         return float(self.fold.scale) ** (self._degrees[index] or 0)
 
-    def _rescaled(self, index: int, exact: Placed, wanted: int, name: str, *, checked: bool = False) -> Placed:
+    def rescaled(self, index: int, exact: Placed, wanted: int, name: str, *, checked: bool = False) -> Placed:
         """Quotient with `wanted` fraction bits, range-checked unless a later lookup does so."""
         wide, shift = self.precision.wide, exact.fraction - wanted
         line = self.step.lines[index]
@@ -453,7 +458,7 @@ class Lowering:
             self.builder.range_check(quotient, -wide, wide - 1, f"{name}/range")
         shape = self.step.nodes[index].shape
         self.tensors.append(TensorFormat(index, name, line, shape, wanted, -wide, wide - 1, shift))
-        return Placed(quotient, wanted, wide)
+        return Placed(quotient, wanted, wide, exact.degree)
 
     def check_rest(self) -> None:
         """Range checks of the quotients that were meant for a tuple lookup and met none."""
@@ -468,7 +473,7 @@ class Lowering:
             node = self.step.nodes[index]
             if isinstance(node, Axes) and is_rearranged(self.step, index):
                 own = self.step.nodes[node.node].shape
-                pair = [self._axes(part, own, node.source, node.shape) for part in self.gate(node.node)]
+                pair = [self.moved(part, own, node.source, node.shape) for part in self.gate(node.node)]
                 self._gates[index] = (pair[0], pair[1])
             else:
                 self._gates[index] = self._activation(index)
@@ -481,7 +486,7 @@ class Lowering:
         self.lookup_lines[name] = self.step.lines[index]
         self._unchecked.pop(value.node, None)
         output, gate = self.builder.relu(value.node, lo=-wide, hi=wide - 1, limit=limit, name=name)
-        return Placed(output, value.fraction, limit), Placed(gate, 0, 1)
+        return Placed(output, value.fraction, limit, value.degree), Placed(gate, 0, 1)
 
     def _gated(self, node: Gated) -> Placed:
         gate = self.gate(node.gate)[1]
@@ -493,12 +498,4 @@ class Lowering:
         self.lookup_lines[name] = self.step.lines[node.node]
         self._unchecked.pop(value.node, None)
         output = self.builder.gated(value.node, gate.node, lo=-wide, hi=wide - 1, limit=limit, name=name)
-        return Placed(output, value.fraction, limit)
-
-
-def _constant_fraction(number: Fraction) -> int:
-    """Fraction bits that hold the number exactly, if few do; else enough of them."""
-    denominator = number.denominator
-    if denominator & (denominator - 1) == 0 and denominator.bit_length() <= CONSTANT_FRACTION:
-        return denominator.bit_length() - 1
-    return CONSTANT_FRACTION - exponent(abs(float(number)))
+        return Placed(output, value.fraction, limit, value.degree)

@@ -8,12 +8,14 @@ from zkjax.fixedpoint.analysis import Roles, origin
 from zkjax.fixedpoint.nodes import (
     Axes,
     DataLeaf,
+    First,
     Function,
     Gated,
     Linear,
     Maximum,
     OneHot,
     Paced,
+    Positive,
     Product,
     Reciprocal,
     Relu,
@@ -64,6 +66,8 @@ class Names:
                     | Function(node=i)
                     | Reciprocal(node=i)
                     | Maximum(node=i)
+                    | First(node=i)
+                    | Positive(node=i)
                 ):
                     inner = [i]
                 case DataLeaf(name=name) if len(seen) <= 2:

@@ -134,6 +134,30 @@ class Maximum:
 
 
 @dataclass(frozen=True)
+class First:
+    """One-hot form, along the last axis, of the place of the first of the largest entries."""
+
+    shape: Shape
+    node: int
+
+
+@dataclass(frozen=True)
+class Positive:
+    """1 where node > 0, else 0."""
+
+    shape: Shape
+    node: int
+
+
+@dataclass(frozen=True)
+class Bit:
+    """Data that are 0 or 1."""
+
+    shape: Shape
+    node: int
+
+
+@dataclass(frozen=True)
 class OneHot:
     """[node == c] along a new last axis, for integers of the data in [0, classes)."""
 
@@ -142,7 +166,22 @@ class OneHot:
 
 
 Leaf = StateLeaf | DataLeaf | Uniform | Public | PublicArray
-RealNode = Leaf | Paced | Linear | Axes | Product | Relu | Gated | Function | Reciprocal | Maximum | OneHot
+RealNode = (
+    Leaf
+    | Paced
+    | Linear
+    | Axes
+    | Product
+    | Relu
+    | Gated
+    | Function
+    | Reciprocal
+    | Maximum
+    | First
+    | Positive
+    | Bit
+    | OneHot
+)
 
 
 def operands(node: RealNode) -> tuple[int, ...]:
@@ -152,7 +191,7 @@ def operands(node: RealNode) -> tuple[int, ...]:
             return tuple(index for _, index in terms)
         case Axes(node=index) | Relu(node=index) | Paced(node=index) | Function(node=index) | Reciprocal(node=index):
             return (index,)
-        case Maximum(node=index) | OneHot(node=index):
+        case Maximum(node=index) | First(node=index) | Positive(node=index) | Bit(node=index) | OneHot(node=index):
             return (index,)
         case Product(left=left, right=right):
             return (left, right)
@@ -167,7 +206,9 @@ def renumbered(node: RealNode, number: dict[int, int]) -> RealNode:
     match node:
         case Linear(terms=terms):
             return replace(node, terms=tuple((c, number[index]) for c, index in terms))
-        case Axes() | Relu() | Paced() | Function() | Reciprocal() | Maximum() | OneHot():
+        case (
+            Axes() | Relu() | Paced() | Function() | Reciprocal() | Maximum() | First() | Positive() | Bit() | OneHot()
+        ):
             return replace(node, node=number[node.node])
         case Product():
             return replace(node, left=number[node.left], right=number[node.right])

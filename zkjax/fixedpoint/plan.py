@@ -54,7 +54,8 @@ class Plan:
 
     def is_read(self, name: str) -> bool:
         """Whether the step computes with a state leaf, beyond what it keeps of it."""
-        return self.step.state[name] in {operand for node in self.step.nodes for operand in operands(node)}
+        trained = (node for index, node in enumerate(self.step.nodes) if index not in self.step.reporting)
+        return self.step.state[name] in {operand for node in trained for operand in operands(node)}
 
     def is_memory(self, name: str) -> bool:
         """Whether only the optimiser reads a state leaf, and takes it up into others."""

@@ -39,7 +39,8 @@ class Fold:
 
 def choose_fold(step: Step, roles: Roles) -> Fold | None:
     """The fold that serves most leaves that the step computes with, or None where none needs one or no node serves."""
-    read = {operand for node in step.nodes for operand in operands(node)}
+    trained = (node for index, node in enumerate(step.nodes) if index not in step.reporting)
+    read = {operand for node in trained for operand in operands(node)}
     needy = [
         name
         for name, change in step.changes.items()

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zkjax.fixedpoint.nodes import Axes, Function, Linear, Maximum, OneHot, Product, RealNode, Reciprocal, Relu, Uniform
+from zkjax.fixedpoint.nodes import (
+    Axes,
+    Bit,
+    First,
+    Function,
+    Linear,
+    Maximum,
+    OneHot,
+    Positive,
+    Product,
+    RealNode,
+    Reciprocal,
+    Relu,
+    Uniform,
+)
 
 
 def is_nonnegative(nodes: Sequence[RealNode], node: int) -> bool:
     match nodes[node]:
-        case Relu() | OneHot():
+        case Relu() | OneHot() | First() | Positive() | Bit():
             return True
         case Uniform(value=value):
             return value >= 0
@@ -54,3 +68,15 @@ def is_spread(nodes: Sequence[RealNode], node: int) -> bool:
         if largest.source == (*rest, -1) and nodes[largest.node] == Maximum(shape[:-1], entries):
             return True
     return False
+
+
+def is_exponential_sum(nodes: Sequence[RealNode], node: int) -> bool:
+    """Whether `node` adds up exp(x - max x) along the last axis: one entry is 1, and none is negative."""
+    found = nodes[node]
+    if not isinstance(found, Axes):
+        return False
+    inner = nodes[found.node]
+    if not isinstance(inner, Function) or inner.formula != "exp(x)" or not is_spread(nodes, inner.node):
+        return False
+    rest = tuple(range(len(inner.shape) - 1))
+    return tuple(axis for axis in found.source if axis != -1) == rest

@@ -18,7 +18,8 @@ from zkjax.fixedpoint.formats import (
     WeightFormat,
     state_bits,
 )
-from zkjax.fixedpoint.lower import Lowering, Placed
+from zkjax.fixedpoint.lower import Lowering
+from zkjax.fixedpoint.placed import Placed
 from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.rates import effective_factor, multiplier
 from zkjax.statement.filters import matrix

@@ -11,17 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from math import prod
 
 from zkjax.fixedpoint.nodes import (
     Axes,
+    Bit,
     DataLeaf,
+    First,
     Function,
     Gated,
     Linear,
     Maximum,
     OneHot,
     Paced,
+    Positive,
     Product,
     Public,
     PublicArray,
@@ -293,6 +297,19 @@ class StepGraph:
             factor, inner = Fraction(1), node
         return self.scaled(factor, self.add(Maximum(self.shape(inner)[:-1], inner)))
 
+    def first(self, node: int) -> int:
+        """One-hot form of the first largest entry along the last axis, which no positive factor moves."""
+        factor, inner = self.factored(node)
+        return self.add(First(self.shape(node), inner if factor > 0 else node))
+
+    def positive(self, node: int) -> int:
+        """[node > 0]; positive factors do not count."""
+        factor, inner = self.factored(node)
+        return self.add(Positive(self.shape(node), inner if factor > 0 else self.scaled(-1, inner)))
+
+    def bit(self, node: int) -> int:
+        return self.add(Bit(self.shape(node), node))
+
     def one_hot(self, node: int, classes: int) -> int:
         return self.add(OneHot((*self.shape(node), classes), node))
 
@@ -334,13 +351,21 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Report:
+    """An output of a step that is published: factor * node."""
+
+    factor: Fraction
+    node: int
+
+
+@dataclass(frozen=True)
 class Step:
     """The nodes of a step, operands first, and what it does to every float leaf of the state.
 
     `lines[i]` names the source line that made node i. `state` and `data` map names to leaves. After
     the step a leaf is the sum of kept[leaf][other] * other over the leaves before it, plus its change;
     `changes` has no entry for a leaf that takes up none. `batch` is the number of rows of a batch,
-    `notes` are remarks for people.
+    `notes` are remarks for people, `reports` the outputs that are published.
     """
 
     nodes: tuple[RealNode, ...]
@@ -351,18 +376,25 @@ class Step:
     batch: int
     kept: Mapping[str, Mapping[str, Number]]
     notes: tuple[str, ...] = ()
+    reports: Mapping[str, Report] = field(default_factory=dict)
+
+    @cached_property
+    def reporting(self) -> frozenset[int]:
+        """Nodes that only outputs need: the training is compiled as if they were not there."""
+        trained = reached(self.nodes, [*self.state.values(), *(change.node for change in self.changes.values())])
+        return frozenset(range(len(self.nodes))) - trained
 
     @property
     def labels(self) -> dict[str, int]:
-        """Data leaves whose one-hot form is used, and the least number of classes."""
+        """Data leaves whose one-hot form is used, or that are bits, and the least number of classes."""
         found: dict[str, int] = {}
         for node in self.nodes:
-            if isinstance(node, OneHot):
+            if isinstance(node, OneHot | Bit):
                 inner = self.nodes[node.node]
                 while isinstance(inner, Axes):
                     inner = self.nodes[inner.node]
                 if isinstance(inner, DataLeaf):
-                    classes = node.shape[-1]
+                    classes = node.shape[-1] if isinstance(node, OneHot) else 2
                     found[inner.name] = min(classes, found.get(inner.name, classes))
         return found
 
@@ -374,12 +406,17 @@ class Step:
 
 def pruned(graph: StepGraph, roots: Iterable[int]) -> tuple[list[int], dict[int, int]]:
     """(the nodes that `roots` reach, in order; their new numbers)."""
+    order = sorted(reached(graph.nodes, roots))
+    return order, {old: new for new, old in enumerate(order)}
+
+
+def reached(nodes: Sequence[RealNode], roots: Iterable[int]) -> set[int]:
+    """`roots` and all that they read."""
     seen: set[int] = set()
     stack = list(roots)
     while stack:
         node = stack.pop()
         if node not in seen:
             seen.add(node)
-            stack += operands(graph.nodes[node])
-    order = sorted(seen)
-    return order, {old: new for new, old in enumerate(order)}
+            stack += operands(nodes[node])
+    return seen

@@ -5,7 +5,7 @@ All that cannot be translated is collected first and reported in one Unsupported
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -16,8 +16,9 @@ import numpy as np
 from zkjax.errors import UserError
 from zkjax.fixedpoint.fuse import fused
 from zkjax.fixedpoint.nodes import DataLeaf, StateLeaf, renumbered
-from zkjax.fixedpoint.step import Change, Step, StepGraph, pruned
+from zkjax.fixedpoint.step import Change, Report, Step, StepGraph, pruned
 from zkjax.frontend.counters import PublicState, Schedule, followed, schedule
+from zkjax.frontend.outputs import Outputs, asked_for
 from zkjax.frontend.preparation import Preparation, Prepared
 from zkjax.frontend.roles import Leaf, Tree, difference, named_leaves
 from zkjax.frontend.rules import RULES, stacks
@@ -26,6 +27,7 @@ from zkjax.frontend.unsupported import DEFAULT_REMEDY, REMEDIES, Problem, Refuse
 from zkjax.frontend.updates import Kept, updates
 from zkjax.frontend.values import Public, Real, Stack, Value, Values
 
+LEAVE_OUT = "leave it out of outputs="
 PREPARED_NOTE = "data {}: computed row by row by the training step, and committed as the result"
 
 
@@ -37,7 +39,8 @@ class Reading:
     state. `public` says how every other leaf of the state moves, `schedule` gives the public numbers and
     arrays that the step computes from them. `has_aux` says whether the user's step returns
     (state, aux) rather than the state alone. `prepared` says how to compute data leaves that the batch
-    does not hold itself. `stacks` names the parts of the state leaves that the step reads by layers.
+    does not hold itself. `stacks` names the parts of the state leaves that the step reads by layers. `outputs`
+    are the leaves of aux that are published; `reported` computes them, from the inputs of `program`.
     """
 
     step: Step
@@ -49,6 +52,8 @@ class Reading:
     schedule: Schedule
     has_aux: bool
     stacks: dict[str, tuple[str, ...]]
+    outputs: tuple[Leaf, ...]
+    reported: Trace
 
     def parted(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
         """The leaves of the state as the step names them: a stack is replaced by its parts."""
@@ -62,10 +67,13 @@ class Reading:
         return {name: leaf for name, leaf in leaves.items() if name not in parts} | stacks
 
 
-def read_step(train_step: Callable, state: Any, batch: Any, *, public_constants: bool = False) -> Reading:
+def read_step(
+    train_step: Callable, state: Any, batch: Any, outputs: Outputs = (), *, public_constants: bool = False
+) -> Reading:
     """The training step as a program over real tensors, with the roles of its leaves.
 
-    `public_constants` says that everybody may see arrays that the step closes over.
+    `outputs` names the leaves of aux that are published, True stands for all. `public_constants` says that everybody
+    may see arrays that the step closes over.
 
     Raises UnsupportedError listing everything that has no translation, and UserError where the
     pytrees are not what a training step takes and returns. Computes nothing.
@@ -77,26 +85,29 @@ def read_step(train_step: Callable, state: Any, batch: Any, *, public_constants:
     weights = _weights(state_tree)
     program, shapes = trace(train_step, state, batch)
     has_aux = _returned(shapes, state_tree)
+    asked = asked_for(outputs, shapes[1] if has_aux else None)
     count = len(state_tree.leaves)
     problems: list[Problem] = []
-    outputs = program.outputs[:count]
+    results, aux = program.outputs[:count], program.outputs[count:]
     for leaf in state_tree.leaves:
-        before, after = program.inputs[leaf.index], outputs[leaf.index]
+        before, after = program.inputs[leaf.index], results[leaf.index]
         if before.shape != after.shape:
             raise UserError(
                 f"the step changes the shape of state leaf {leaf.name!r} from {before.shape} to "
                 f"{after.shape}: the state must keep its shapes"
             )
     others = [leaf for leaf in state_tree.leaves if not leaf.is_float]
-    old, new = [program.inputs[leaf.index] for leaf in others], [outputs[leaf.index] for leaf in others]
+    old, new = [program.inputs[leaf.index] for leaf in others], [results[leaf.index] for leaf in others]
     public, moving = PublicState.of(program, others, old, new)
     problems += map(_no_counter, moving)
-    program = live(program, [outputs[leaf.index] for leaf in weights])
+    reported = live(program, [aux[leaf.index] for leaf in asked])
+    program = live(program, [results[leaf.index] for leaf in weights])
+    trees = (state_tree, batch_tree)
     stacked: list[str] = []
     while True:
         try:
             return _translated(
-                program, state_tree, batch_tree, rows, public, has_aux, list(problems), stacked, public_constants
+                program, reported, asked, trees, rows, public, has_aux, list(problems), stacked, public_constants
             )
         except stacks.Stacked as found:
             stacked.append(found.name)
@@ -104,8 +115,9 @@ def read_step(train_step: Callable, state: Any, batch: Any, *, public_constants:
 
 def _translated(
     program: Trace,
-    state_tree: Tree,
-    batch_tree: Tree,
+    reported: Trace,
+    asked: tuple[Leaf, ...],
+    trees: tuple[Tree, Tree],
     rows: int,
     public: PublicState,
     has_aux: bool,
@@ -114,6 +126,7 @@ def _translated(
     public_constants: bool,
 ) -> Reading:
     """The reading of `program`, where the state leaves `stacked` are read as one leaf for each layer."""
+    state_tree, batch_tree = trees
     weights, count = _weights(state_tree), len(state_tree.leaves)
     graph = StepGraph()
     by_variable = {program.inputs[count + leaf.index]: leaf.name for leaf in batch_tree.leaves}
@@ -143,24 +156,35 @@ def _translated(
     for leaf, atom in zip(weights, program.outputs, strict=True):
         updated |= reader.output(atom, leaf, parts[leaf.name], leaf.name in stacked)
     kept, changes = updates(graph, inputs, {name: node for name, node in updated.items() if node is not None}, problems)
+    reports = reader.reports(reported, asked)
     if problems:
         raise UnsupportedError(problems)
     found = zip(weights, _rates(program), strict=True)
     rates = {name: rate for leaf, rate in found for name in parts[leaf.name]}
     changes = {name: replace(change, rate=rates[name]) for name, change in changes.items()}
     numbers = [(variable, inverse, line) for (variable, inverse), line in reader.values.numbers.items()]
-    step = fused(_step(graph, inputs, changes, kept, rows, tuple(reader.values.notes)))
+    step = fused(_step(graph, inputs, changes, kept, rows, tuple(reader.values.notes), reports))
+    whole = Trace(program.inputs, (), tuple(reader.equations))
     prepared = {
-        name: reader.preparation.prepared(program, variable)
+        name: reader.preparation.prepared(whole, variable)
         for name, variable in reader.prepared.items()
         if name in step.data
     }
     step = replace(step, notes=(*step.notes, *map(PREPARED_NOTE.format, prepared)))
     if not step.data:
         raise UserError("no leaf of the batch influences the new state: there is nothing to train on")
-    paces = schedule(program, public, numbers)
     return Reading(
-        step, program, prepared, state_tree, batch_tree, public, paces, has_aux, {n: parts[n] for n in stacked}
+        step=step,
+        program=program,
+        prepared=prepared,
+        state=state_tree,
+        batch=batch_tree,
+        public=public,
+        schedule=schedule(whole, public, numbers),
+        has_aux=has_aux,
+        stacks={name: parts[name] for name in stacked},
+        outputs=asked,
+        reported=reported,
     )
 
 
@@ -174,8 +198,10 @@ class _Reader:
         self.values = Values(graph, public_constants)
         self.known: dict[Variable, Value | None] = {}
         self.prepared: dict[str, Variable] = {}
+        self.equations: list[Equation] = []
 
     def translate(self, equation: Equation) -> None:
+        self.equations.append(equation)
         self.graph.current_line = equation.line
         for var in equation.outputs:
             self.known[var] = None
@@ -202,8 +228,35 @@ class _Reader:
             if not self.prepare(equation):
                 self.problems.append(Problem(refused.what, equation.line, refused.remedy))
 
+    def reports(self, program: Trace, asked: Sequence[Leaf]) -> dict[str, Report]:
+        """The outputs that are published. Equations that the training needs too are translated already."""
+        self.values.reporting = True
+        for equation in program.equations:
+            if not set(equation.outputs) <= self.known.keys():
+                self.translate(equation)
+        found = {}
+        for leaf, atom in zip(asked, program.outputs, strict=True):
+            self.graph.current_line = f"the output {leaf.name!r}"
+            try:
+                value = self.read(atom)
+                if isinstance(value, Public):
+                    raise Refused("an output that follows from counters alone, which are public", LEAVE_OUT)
+                if value is not None:
+                    factor, node = self.graph.factored(self.values.real(value))
+                    if self.graph.uniform_value(node) is not None:
+                        raise Refused("an output that is the same number at every step", LEAVE_OUT)
+                    found[leaf.name] = Report(factor, node)
+            except Refused as refused:
+                self.problems.append(Problem(refused.what, self.graph.current_line, refused.remedy))
+        return found
+
     def prepare(self, equation: Equation) -> bool:
-        """Take what cannot be translated as data, if it is computed from single rows of the batch."""
+        """Take what cannot be translated as data, if it is computed from single rows of the batch.
+
+        Not for an output: what is committed does not depend on what is published.
+        """
+        if self.values.reporting:
+            return False
         (variable, *others) = equation.outputs
         sources = self.preparation.sources.get(variable)
         if others or sources is None:
@@ -337,9 +390,11 @@ def _step(
     kept: dict[str, Kept],
     batch: int,
     notes: tuple[str, ...],
+    reports: dict[str, Report],
 ) -> Step:
-    """The nodes that the changes need, and all leaves of the state."""
-    order, number = pruned(graph, [*state.values(), *(change.node for change in changes.values())])
+    """The nodes that the changes and outputs need, and all leaves of the state."""
+    needed = [*(change.node for change in changes.values()), *(report.node for report in reports.values())]
+    order, number = pruned(graph, [*state.values(), *needed])
     data: dict[str, int] = {}
     for index in order:
         node = graph.nodes[index]
@@ -358,4 +413,5 @@ def _step(
         batch=batch,
         kept=kept,
         notes=notes,
+        reports={name: replace(report, node=number[report.node]) for name, report in reports.items()},
     )

@@ -81,6 +81,13 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """The place of the first largest entry along a last axis; `node` is its one-hot form."""
+
+    node: int
+
+
+@dataclass(frozen=True)
 class Indices:
     """Columns of integers joined along a last axis: each entry names a place by one number per axis."""
 
@@ -94,17 +101,22 @@ class Stack:
     parts: tuple[Value, ...]
 
 
-Value = Real | Sign | Public | Infinite | Places | Label | Indices | Stack
+Value = Real | Sign | Public | Infinite | Places | Label | Chosen | Indices | Stack
 
 
 class Values:
-    """Operations on values that the rules share; `graph` receives the nodes."""
+    """Operations on values that the rules share; `graph` receives the nodes.
+
+    While `reporting`, only what outputs need is translated: masks are signs, proved on the whole range, where the
+    training takes the gates of its rectifiers.
+    """
 
     def __init__(self, graph: StepGraph, public_constants: bool = False):
         self.graph, self.public_constants = graph, public_constants
         self.notes: list[str] = []
         self.numbers: dict[tuple[Atom, bool], str] = {}
         self._places: dict[Places, Constant] = {}
+        self.reporting = False
 
     def note(self, text: str) -> None:
         if text not in self.notes:
@@ -126,7 +138,8 @@ class Values:
             return value.shape
         if isinstance(value, Stack):
             return (len(value.parts), *self.shape(value.parts[0]))
-        return self.graph.shape(value.node)  # type: ignore[union-attr]
+        shape = self.graph.shape(value.node)  # type: ignore[union-attr]
+        return shape[:-1] if isinstance(value, Chosen) else shape
 
     def number(self, value: Value) -> Fraction | None:
         """The number that a uniform value is everywhere, or None."""
@@ -174,10 +187,22 @@ class Values:
 
     def selected_product(self, sign: Sign, node: int) -> int:
         """sign * node, as negative * node + (positive - negative) * gated(node)."""
+        if self.reporting:
+            return self.graph.multiplied(self.mask(sign), node)
         if sign.zero != sign.negative:
             self.note(TIE_NOTE)
         gated = self.graph.gated(sign.node, node)
         return self.graph.linear([(sign.negative, node), (sign.positive - sign.negative, gated)])
+
+    def mask(self, sign: Sign) -> int:
+        """The sign function, exact at zero as well."""
+        shape, graph = self.graph.shape(sign.node), self.graph
+        terms = [(sign.zero, graph.uniform(shape, 1))]
+        if sign.positive != sign.zero:
+            terms.append((sign.positive - sign.zero, graph.positive(sign.node)))
+        if sign.negative != sign.zero:
+            terms.append((sign.negative - sign.zero, graph.positive(graph.scaled(-1, sign.node))))
+        return graph.linear(terms)
 
     def stretched(self, value: Value, shape: Sequence[int]) -> Value:
         """A scalar, or a tensor with axes of size one, broadcast to `shape`."""

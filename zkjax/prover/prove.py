@@ -18,7 +18,7 @@ from zkjax.prover.products import prove_products
 from zkjax.statement.claims import ClaimSet
 from zkjax.statement.layout import tensor_bits
 from zkjax.statement.parameters import LOOKUP_GRINDING_BITS, MIN_LOOKUP_ROW_BITS
-from zkjax.statement.phases import claim_zeros, delay_bytes, zero_point_sizes
+from zkjax.statement.phases import claim_outputs, claim_zeros, delay_bytes, output_point_sizes, zero_point_sizes
 from zkjax.statement.plan import Plan
 from zkjax.statement.proof import Proof
 from zkjax.statement.relations import Relations
@@ -58,7 +58,9 @@ def prove_block(
         checkpoints = (commitments.data, commitments.before, commitments.after)
         opened = [checkpoint.in_role(plan, role) for role, checkpoint in zip(roles, checkpoints, strict=True)]
         roots = (opened[0].root, opened[1].root, opened[2].root)
-        statement = Statement(lowered.circuit, witness.schedule, plan.code.openings, roots, plan.code.log_message)
+        outputs = tuple(witness.values[output.node] for output in lowered.circuit.outputs)
+        code = plan.code
+        statement = Statement(lowered.circuit, witness.schedule, code.openings, roots, code.log_message, outputs)
         progress("Commitment")
         counts = multiplicities(lowered, witness, _padded_rows(plan))
         tensors = {node: witness.values.stored(node) for node in lowered.circuit.committed("advice")}
@@ -76,6 +78,8 @@ def prove_block(
         prove_lookups(channel, plan, alpha, beta, witness.values.narrow, counts, claims, owed)
         points = [channel.challenges("zero point", size) for size in zero_point_sizes(plan)]
         claim_zeros(plan, channel.challenge("zero batching"), points, claims)
+        points = [channel.challenges("output point", size) for size in output_point_sizes(plan)]
+        claim_outputs(plan, channel.challenge("output batching"), points, statement.outputs, claims)
 
         progress("Claims")
         contractor = Contractor(lowered.circuit, witness.values.narrow, witness.schedule)

@@ -4,11 +4,12 @@ A circuit is a list of *nodes* in topological order. A node is a tensor of integ
 shape; `Committed` nodes are values the prover commits to, every other node is *virtual*: the image
 of earlier nodes under a fixed integer polynomial, never committed. Tensors of a step carry a
 leading axis over the steps of the block. *Lookups* tie nodes to public tables; *zeros* name nodes
-that must vanish. A tensor means its real-shape array extended by zero: nothing outside is read.
+that must vanish; *outputs* name nodes whose values the statement publishes. A tensor means its real-shape array
+extended by zero: nothing outside is read.
 
 The statement that a proof makes about a circuit is: there are integers for the committed nodes, in
-the ranges that `ranges.py` derives, with which every lookup is a row of its table and every zero
-node vanishes.
+the ranges that `ranges.py` derives, with which every lookup is a row of its table, every zero
+node vanishes, and every output has the published values.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ MAX_LOOKUP_ENTRIES = 1 << 31
 MAX_AXES = 8
 MAX_COEFFICIENT = 1 << 60
 MAX_STEPS = 1 << 12
+MAX_OUTPUTS = 64
+MAX_OUTPUT_ENTRIES = 1 << 16
 MAX_SCHEDULE = 1 << 22
 
 
@@ -206,11 +209,21 @@ class Lookup:
 
 
 @dataclass(frozen=True)
+class Output:
+    """A node whose values are public: integers times 2**-fraction_bits, one slot of its leading axis for each step."""
+
+    name: str
+    node: int
+    fraction_bits: int
+
+
+@dataclass(frozen=True)
 class Circuit:
     """A training block of `steps` steps on batches of `batch` rows.
 
     `rows` is the number of rows of the data set. `remarks` are public facts for people (the exact
-    learning rate, the compiled formats); they are part of the digest and have no other meaning.
+    learning rate, the compiled formats); they are part of the digest and have no other meaning. The values of
+    `outputs` stand in the statement.
     """
 
     steps: int
@@ -221,6 +234,7 @@ class Circuit:
     lookups: tuple[Lookup, ...]
     zeros: tuple[int, ...]
     remarks: tuple[str, ...]
+    outputs: tuple[Output, ...] = ()
 
     def committed(self, oracle: str | None = None) -> tuple[int, ...]:
         """Indices of the committed nodes (of one oracle), in order."""
@@ -240,6 +254,9 @@ class Circuit:
         """Number of lookups, padding not counted."""
         return sum(prod(self.nodes[lookup.re].shape) for lookup in self.lookups)
 
+    def output_shape(self, output: Output) -> tuple[int, ...]:
+        return self.nodes[output.node].shape
+
     def to_bytes(self) -> bytes:
         """Canonical encoding: JSON without white space, in field order."""
         document = {
@@ -251,6 +268,7 @@ class Circuit:
             "lookups": [_plain(lookup) for lookup in self.lookups],
             "zeros": list(self.zeros),
             "remarks": list(self.remarks),
+            "outputs": [_plain(output) for output in self.outputs],
         }
         return json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode()
 
@@ -273,6 +291,7 @@ class Circuit:
                 lookups=tuple(_built(Lookup, row) for row in document["lookups"]),
                 zeros=tuple(document["zeros"]),
                 remarks=tuple(document["remarks"]),
+                outputs=tuple(_built(Output, row) for row in document["outputs"]),
             )
         except (ValueError, KeyError, TypeError, IndexError, RecursionError, AttributeError) as error:
             raise CircuitError(f"circuit cannot be decoded: {type(error).__name__}") from error
@@ -282,7 +301,7 @@ class Circuit:
         return circuit
 
     def __str__(self) -> str:
-        """One line per node, lookup and zero, for people."""
+        """One line per node, lookup, zero and output, for people."""
         from zkjax.statement.printing import describe_circuit
 
         return "\n".join(describe_circuit(self))

@@ -18,6 +18,8 @@ from zkjax.statement.circuit import (
     MAX_ELEMENTS,
     MAX_LOOKUP_ENTRIES,
     MAX_NODES,
+    MAX_OUTPUT_ENTRIES,
+    MAX_OUTPUTS,
     MAX_SCHEDULE,
     MAX_STEPS,
     ORACLES,
@@ -31,6 +33,7 @@ from zkjax.statement.circuit import (
     Filter,
     Lookup,
     Node,
+    Output,
     Positions,
     Public,
     Rows,
@@ -74,6 +77,7 @@ def check_circuit(circuit: Circuit) -> None:
         _require(_is_int(index) and 0 <= index < len(circuit.nodes), "zero names no node", index)
     for remark in circuit.remarks:
         _require(isinstance(remark, str) and remark.isprintable(), "a remark is no printable text", remark)
+    _check_outputs(circuit)
 
 
 def _require(condition: bool, rule: str, got: object) -> None:
@@ -113,7 +117,7 @@ _TYPES: dict[str, Callable[[object], bool]] = {
 }
 
 
-def _check_types(where: str, value: Node | Table | Lookup) -> None:
+def _check_types(where: str, value: Node | Table | Lookup | Output) -> None:
     """Every field holds what its annotation says, so that no later rule can stumble."""
     for field in fields(value):
         content = getattr(value, field.name)
@@ -213,6 +217,23 @@ def _check_state(circuit: Circuit) -> None:
     _require(before == after, "state before and after differ in names, shapes or formats", (before, after))
     _require(len(before) >= 1, "no state", before)
     _require(len(circuit.committed("data")) >= 1, "no data", circuit.committed("data"))
+
+
+def _check_outputs(circuit: Circuit) -> None:
+    """Published tensors have an axis of steps and a name each; together they are few numbers."""
+    _require(len(circuit.outputs) <= MAX_OUTPUTS, "too many outputs", len(circuit.outputs))
+    for output in circuit.outputs:
+        _check_types("an output", output)
+        where = f"output {output.name!r}"
+        _require(_is_name(output.name), "output without a name", output.name)
+        _require(0 <= output.node < len(circuit.nodes), f"{where} names no node", output.node)
+        shape = circuit.output_shape(output)
+        _require(shape[:1] == (circuit.steps,), f"{where} has no axis of steps", shape)
+        _require(-64 <= output.fraction_bits <= 64, f"{where} has illegal fraction bits", output.fraction_bits)
+    names = [output.name for output in circuit.outputs]
+    _require(len(set(names)) == len(names), "two outputs share a name", names)
+    entries = sum(prod(circuit.output_shape(output)) for output in circuit.outputs)
+    _require(entries <= MAX_OUTPUT_ENTRIES, "too many published numbers", entries)
 
 
 def _check_lookup(circuit: Circuit, lookup: Lookup) -> None:

@@ -1,8 +1,13 @@
-"""The public equations of a sumcheck phase, and of the claims that tensors vanish."""
+"""The public equations of a sumcheck phase, and of the claims that tensors vanish or have published values."""
 
 from __future__ import annotations
 
-from zkjax.fields.mersenne61 import K
+from collections.abc import Sequence
+
+import numpy as np
+
+from zkjax.fields.mersenne61 import K, P
+from zkjax.fields.vectors import Ext, inner, outer
 from zkjax.statement.claims import ClaimSet, EqualityCache, Instance
 from zkjax.statement.layout import tensor_bits
 from zkjax.statement.plan import Plan
@@ -17,6 +22,27 @@ def delay_bytes(plan: Plan) -> int:
     the circuit from computing it (the attacks on Fiat-Shamir for GKR need that).
     """
     return plan.circuit.committed_elements + plan.circuit.lookup_entries
+
+
+def output_point_sizes(plan: Plan) -> list[int]:
+    """Number of coordinates of the random point of every published tensor."""
+    return [tensor_bits(plan.circuit.output_shape(output)) for output in plan.circuit.outputs]
+
+
+def claim_outputs(
+    plan: Plan, batching: K, points: list[list[K]], published: Sequence[np.ndarray], claims: ClaimSet
+) -> None:
+    """Claim that every output agrees with its published integers at its random point."""
+    equality, scale = EqualityCache(), batching
+    for output, point, values in zip(plan.circuit.outputs, points, published, strict=True):
+        _, vectors = equality.tensor(point, values.shape)
+        claims.add(output.node, scale, vectors)
+        residues = (values.reshape(-1) % P).astype(np.uint64)
+        weights = vectors[0]
+        for vector in vectors[1:]:
+            weights = outer(weights, vector).reshape(-1)
+        claims.balance = claims.balance + scale * inner(weights, Ext(residues, np.zeros_like(residues)))
+        scale = scale * batching
 
 
 def zero_point_sizes(plan: Plan) -> list[int]:

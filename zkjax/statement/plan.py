@@ -123,6 +123,8 @@ class Plan:
                 counts[index] += 1
         for index in self.circuit.zeros:
             counts[index] += 1
+        for output in self.circuit.outputs:
+            counts[output.node] += 1
         for index in reversed(range(len(self.circuit.nodes))):
             for operand in operands(self.circuit.nodes[index]):
                 counts[operand] = min(counts[operand] + counts[index], MAX_CLAIM_WORK + 1)

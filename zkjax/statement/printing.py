@@ -1,4 +1,4 @@
-"""A circuit as text, one line per node, lookup and zero: what an auditor reads."""
+"""A circuit as text, one line per node, lookup, zero and output: what an auditor reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def describe_circuit(circuit: Circuit) -> Iterator[str]:
-    """Lines for people: nodes as `n7 = ...` in order, then lookups, zeros and remarks."""
+    """Lines for people: nodes as `n7 = ...` in order, then lookups, zeros, outputs and remarks."""
     yield f"{circuit.steps} steps of batch {circuit.batch} on {circuit.rows} rows; digest {circuit.digest().hex()}"
     for index, node in enumerate(circuit.nodes):
         yield f"n{index} {list(node.shape)} = {_definition(node)}"
@@ -33,6 +33,8 @@ def describe_circuit(circuit: Circuit) -> Iterator[str]:
         yield f"lookup {lookup.name}: ({columns}) in {circuit.tables[lookup.table].describe()}"
     for index in circuit.zeros:
         yield f"zero: n{index}"
+    for output in circuit.outputs:
+        yield f"output {output.name}: n{output.node}, {output.fraction_bits} fraction bits"
     yield from circuit.remarks
 
 

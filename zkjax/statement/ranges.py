@@ -9,12 +9,16 @@ integer polynomial in committed nodes, so interval arithmetic bounds it. A looku
 value in [l, u] against a table range [a, b] means equality over the integers, not only modulo p,
 iff max(u - a, b - l) < p.
 
-The verifier calls `check_ranges` itself: a bound in a circuit would be a claim, not a fact.
+The verifier calls `check_ranges` itself: a bound in a circuit would be a claim, not a fact. A published output is
+equal to its node over the integers if both lie in the node's interval, and that is shorter than p.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
+
+import numpy as np
 
 from zkjax.errors import VerificationError
 from zkjax.fields.mersenne61 import P
@@ -86,7 +90,22 @@ def check_ranges(circuit: Circuit) -> list[Interval]:
             _check_leaf(f"lookup {lookup.name!r}", intervals[index], (low, high))
     for index in circuit.zeros:
         _check_leaf(f"zero node {index}", intervals[index], (0, 0))
+    for output in circuit.outputs:
+        _check_leaf(f"output {output.name!r}", intervals[output.node], intervals[output.node])
     return intervals
+
+
+def check_published(circuit: Circuit, values: Sequence[np.ndarray], intervals: Sequence[Interval]) -> None:
+    """Raise RangeError for a published number that its node cannot have, be it congruent to one that it can."""
+    for output, published in zip(circuit.outputs, values, strict=True):
+        low, high = intervals[output.node]
+        least, greatest = int(published.min()), int(published.max())
+        if least < low or greatest > high:
+            raise RangeError(
+                f"output {output.name!r} holds a number that it cannot have",
+                expected=f"{low}..{high}",
+                got=least if least < low else greatest,
+            )
 
 
 def _check_leaf(where: str, interval: Interval, table: Interval) -> None:

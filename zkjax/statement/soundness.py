@@ -39,6 +39,7 @@ def error_terms(plan: Plan) -> list[Term]:
     """The errors of all arguments of a proof, in their order."""
     code, layout, circuit = plan.code, plan.layout, plan.circuit
     zero_points = sum(tensor_bits(circuit.nodes[index].shape) for index in circuit.zeros)
+    output_points = sum(tensor_bits(circuit.output_shape(output)) for output in circuit.outputs)
     zeros = 2 * plan.products + 2
     return [
         _ratio(
@@ -54,6 +55,9 @@ def error_terms(plan: Plan) -> list[Term]:
         ),
         _ratio("lookup claims", 2 * len(plan.classes) - 1, "powers of one challenge over numerators and denominators"),
         _ratio("vanishing tensors", zero_points + len(circuit.zeros), "one variable each, and powers of one challenge"),
+        _ratio(
+            "published tensors", output_points + len(circuit.outputs), "one variable each, and powers of one challenge"
+        ),
         _ratio(
             "contractions",
             sum(2 * phase.variables + 2 * phase.instances for phase in plan.phases),

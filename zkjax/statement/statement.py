@@ -1,4 +1,4 @@
-"""The statement of one block: circuit, schedule, and the commitments it speaks about.
+"""The statement of one block: circuit, schedule, published outputs, and the commitments it speaks about.
 
 Whoever accepts a statement must know that the circuit is the one meant (recompile and compare the
 digest) and where the commitments come from; the proof says nothing about either.
@@ -10,11 +10,12 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
 from zkjax.errors import VerificationError
-from zkjax.statement.circuit import MAX_CIRCUIT_BYTES, MAX_SCHEDULE, Circuit
+from zkjax.statement.circuit import MAX_CIRCUIT_BYTES, MAX_OUTPUT_ENTRIES, MAX_SCHEDULE, Circuit
 from zkjax.statement.commitment import CommitmentType
 from zkjax.statement.parameters import (
     COMBINATION_GRINDING_BITS,
@@ -36,7 +37,7 @@ from zkjax.statement.plan import Plan
 
 OBJECTS = ("data", "before", "after")
 _HEAD = b"zkjax statement\0"
-MAX_STATEMENT_BYTES = MAX_CIRCUIT_BYTES + 4 * MAX_SCHEDULE + (1 << 8)
+MAX_STATEMENT_BYTES = MAX_CIRCUIT_BYTES + 4 * MAX_SCHEDULE + 8 * MAX_OUTPUT_ENTRIES + (1 << 8)
 
 
 class StatementError(VerificationError):
@@ -68,7 +69,8 @@ class Statement:
     """`roots` are the Merkle roots of data, state before and state after; schedule is [steps, batch].
 
     `openings` and `log_message` are the code of the three commitments, by default the one that
-    suits the circuit.
+    suits the circuit. `outputs` are the values of the circuit's outputs, in their order: integers of the nodes'
+    shapes, whose first axis counts the steps.
     """
 
     circuit: Circuit
@@ -76,6 +78,7 @@ class Statement:
     openings: int
     roots: tuple[bytes, bytes, bytes]
     log_message: int | None = None
+    outputs: tuple[np.ndarray, ...] = ()
 
     def __repr__(self) -> str:
         circuit = self.circuit
@@ -96,6 +99,7 @@ class Statement:
             parameter_hash(),
             self.circuit.digest(),
             hashlib.sha256(self._schedule_bytes()).digest(),
+            hashlib.sha256(self._output_bytes()).digest(),
             self.openings.to_bytes(8, "little"),
             self.plan.code.log_message.to_bytes(8, "little"),
             *(self.object_digest(name) for name in OBJECTS),
@@ -110,8 +114,16 @@ class Statement:
     def _schedule_bytes(self) -> bytes:
         return np.ascontiguousarray(self.schedule, dtype="<u4").tobytes()
 
+    def _output_bytes(self) -> bytes:
+        return b"".join(np.ascontiguousarray(values, dtype="<i8").tobytes() for values in self.outputs)
+
+    def published(self) -> dict[str, np.ndarray]:
+        """The numbers that the outputs stand for, by name: float64, correctly rounded where they are longer."""
+        named = zip(self.circuit.outputs, self.outputs, strict=True)
+        return {output.name: np.ldexp(values.astype(np.float64), -output.fraction_bits) for output, values in named}
+
     def to_bytes(self) -> bytes:
-        """Canonical encoding: header, code, roots, circuit, schedule."""
+        """Canonical encoding: header, code, roots, circuit, schedule, outputs."""
         circuit = self.circuit.to_bytes()
         return b"".join(
             [
@@ -123,6 +135,7 @@ class Statement:
                 len(circuit).to_bytes(8, "little"),
                 circuit,
                 self._schedule_bytes(),
+                self._output_bytes(),
             ]
         )
 
@@ -146,17 +159,26 @@ class Statement:
         if size > len(data) - position:
             raise StatementError("the statement ends within its circuit", expected=size, got=len(data) - position)
         circuit = Circuit.from_bytes(data[position : position + size])
-        schedule = data[position + size :]
-        expected = 4 * circuit.steps * circuit.batch
-        if len(schedule) != expected:
-            raise StatementError("schedule of another length", expected=expected, got=len(schedule))
+        position += size
+        shapes = [circuit.output_shape(output) for output in circuit.outputs]
+        scheduled = 4 * circuit.steps * circuit.batch
+        expected = scheduled + 8 * sum(map(prod, shapes))
+        if len(data) - position != expected:
+            raise StatementError("schedule and outputs of another length", expected=expected, got=len(data) - position)
+        schedule = data[position : position + scheduled]
+        position += scheduled
+        outputs = []
+        for shape in shapes:
+            values = np.frombuffer(data, "<i8", count=prod(shape), offset=position).reshape(shape)
+            outputs.append(values.astype(np.int64))
+            position += values.nbytes
         rows = np.frombuffer(schedule, dtype="<u4").reshape(circuit.steps, circuit.batch).astype(np.int64)
-        statement = cls(circuit, rows, openings, (roots[0], roots[1], roots[2]), log_message)
+        statement = cls(circuit, rows, openings, (roots[0], roots[1], roots[2]), log_message, tuple(outputs))
         statement.check()
         return statement
 
     def check(self) -> None:
-        """Raise unless circuit, schedule and code are legal. Soundness: ranges are checked by `verify`."""
+        """Raise unless circuit, schedule, outputs and code are legal. Soundness: ranges are checked by `verify`."""
         self.circuit.check()
         self.plan.check_work()
         if type(self.schedule) is not np.ndarray:  # a masked array would hide rows from the checks below
@@ -173,6 +195,13 @@ class Statement:
                 expected=f"0..{self.circuit.rows - 1}",
                 got=f"{self.schedule.min()}..{self.schedule.max()}",
             )
+        shapes = [self.circuit.output_shape(output) for output in self.circuit.outputs]
+        if len(self.outputs) != len(shapes) or any(type(values) is not np.ndarray for values in self.outputs):
+            raise StatementError("not one array for each output", expected=len(shapes), got=len(self.outputs))
+        if any(values.dtype != np.int64 for values in self.outputs):
+            raise StatementError("outputs of another type", expected="int64", got=[v.dtype for v in self.outputs])
+        if [values.shape for values in self.outputs] != shapes:
+            raise StatementError("outputs of another shape", expected=shapes, got=[v.shape for v in self.outputs])
         if len(self.roots) != len(OBJECTS) or any(type(root) is not bytes for root in self.roots):
             raise StatementError("not one root for each commitment", expected=f"{len(OBJECTS)} byte strings")
         if any(len(root) != DIGEST_BYTES for root in self.roots):

@@ -8,9 +8,9 @@ from math import prod
 from zkjax.errors import UsageError, VerificationError
 from zkjax.statement.claims import ClaimSet
 from zkjax.statement.parameters import DIGEST_BYTES, LOOKUP_GRINDING_BITS, SOUNDNESS_FLOOR_BITS
-from zkjax.statement.phases import claim_zeros, delay_bytes, zero_point_sizes
+from zkjax.statement.phases import claim_outputs, claim_zeros, delay_bytes, output_point_sizes, zero_point_sizes
 from zkjax.statement.proof import Proof
-from zkjax.statement.ranges import check_ranges
+from zkjax.statement.ranges import check_published, check_ranges
 from zkjax.statement.relations import Relations
 from zkjax.statement.soundness import soundness_bits
 from zkjax.statement.statement import Statement
@@ -42,6 +42,7 @@ class Summary:
     before: str
     after: str
     remarks: tuple[str, ...]
+    outputs: dict[str, list]
     proof_bytes: int
     proof_sections: dict[str, int]
 
@@ -50,7 +51,7 @@ def verify(statement: Statement, proof: Proof) -> Summary:
     """Accept iff `proof` shows that `statement` holds.
 
     Accepting means: there are integers behind the three commitments, in the derived ranges, that
-    satisfy the circuit exactly under the statement's schedule.
+    satisfy the circuit exactly under the statement's schedule, and give its outputs the published values.
 
     Raises a subclass of VerificationError naming the check that failed; UsageError for other objects.
 
@@ -61,7 +62,7 @@ def verify(statement: Statement, proof: Proof) -> Summary:
         given = f"{type(statement).__name__} and {type(proof).__name__}"
         raise UsageError(f"verify takes a Statement and a Proof, not {given}: decode bytes by their from_bytes")
     statement.check()
-    check_ranges(statement.circuit)
+    check_published(statement.circuit, statement.outputs, check_ranges(statement.circuit))
     plan = statement.plan
     bits = soundness_bits(plan)
     if bits < SOUNDNESS_FLOOR_BITS:
@@ -76,6 +77,8 @@ def verify(statement: Statement, proof: Proof) -> Summary:
     verify_lookups(channel, plan, alpha, beta, claims, owed)
     points = [channel.challenges("zero point", size) for size in zero_point_sizes(plan)]
     claim_zeros(plan, channel.challenge("zero batching"), points, claims)
+    points = [channel.challenges("output point", size) for size in output_point_sizes(plan)]
+    claim_outputs(plan, channel.challenge("output batching"), points, statement.outputs, claims)
     verify_claims(channel, plan, claims, owed)
     verify_products(channel, owed)
     roots = [*statement.roots, advice_root]
@@ -98,6 +101,7 @@ def summarize(statement: Statement, proof: Proof, bits: float, sections: dict[st
         soundness_bits=bits,
         circuit_digest=circuit.digest().hex(),
         remarks=circuit.remarks,
+        outputs={name: values.tolist() for name, values in statement.published().items()},
         proof_bytes=len(proof.data),
         proof_sections=dict(sections),
         **digests,

@@ -109,7 +109,7 @@ class Carry(NamedTuple):
 class Witness:
     """An exact run of a block.
 
-    `values` holds every committed node, every node that a lookup reads and every zero node, in
+    `values` holds every committed node, every node that a lookup reads, every zero node and every output, in
     its full shape; `schedule` is int32 [steps, batch]. Read-only arrays.
     """
 

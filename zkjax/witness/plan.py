@@ -74,9 +74,10 @@ class Plan:
 
     @cached_property
     def required(self) -> tuple[int, ...]:
-        """Nodes whose values a witness holds: committed, looked up, or claimed to vanish."""
+        """Nodes whose values a witness holds: committed, looked up, published, or claimed to vanish."""
         circuit = self.lowered.circuit
-        nodes = {*circuit.committed(), *self.lowered.lookup_values, *circuit.zeros}
+        published = (output.node for output in circuit.outputs)
+        nodes = {*circuit.committed(), *self.lowered.lookup_values, *circuit.zeros, *published}
         return tuple(sorted(nodes))
 
     def required_in(self, phase: Phase) -> list[int]:

@@ -37,12 +37,14 @@ class Runnable(Protocol):
 
     def restore_state(self, integers: Mapping[str, np.ndarray], template: Any) -> Any: ...
 
+    def train_in_float(self, state: Any, dataset: Any, schedule: Any) -> tuple[Any, dict[str, np.ndarray]]: ...
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """One block, trained exactly and within its proven ranges; what `zkjax.prove` takes.
 
-    `before` is the user's state that it began with. Data, witness and states are secret: they
+    `before` is the user's state that it began with, `dataset` the data. Data, witness and states are secret: they
     are not printed.
     """
 
@@ -50,6 +52,7 @@ class Run:
     lowered: Lowered
     witness: Witness
     before: Any
+    dataset: Any
 
     @property
     def schedule(self) -> np.ndarray:
@@ -72,6 +75,19 @@ class Run:
             nodes[index].name: self.witness.values[index]  # type: ignore[union-attr]
             for index in self.lowered.circuit.committed(oracle)
         }
+
+    @cached_property
+    def outputs(self) -> dict[str, np.ndarray]:
+        """What a proof of this run publishes, [steps, ...] by name: the exact numbers that were asked for."""
+        return {
+            output.name: np.ldexp(self.witness.values[output.node].astype(np.float64), -output.fraction_bits)
+            for output in self.lowered.circuit.outputs
+        }
+
+    @cached_property
+    def float_outputs(self) -> dict[str, np.ndarray]:
+        """The same outputs of the same steps in the training step's own arithmetic, for comparison."""
+        return self.program.train_in_float(self.before, self.dataset, self.schedule)[1]
 
     @property
     def saturations(self) -> dict[str, int]:
@@ -98,7 +114,7 @@ def run_program(program: Runnable, state: Any, dataset: Any, schedule: Any) -> R
     lowered = program.lowered_for(rows)
     witness = execute(lowered, _by_node(lowered, "data", data), _by_node(lowered, "before", before), schedule)
     check_lookups(lowered, witness)
-    return Run(program, lowered, witness, state)
+    return Run(program, lowered, witness, state, dataset)
 
 
 def _by_node(lowered: Lowered, oracle: str, tensors: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:

@@ -1,6 +1,6 @@
 """One rule per primitive of the jaxpr: how it reads as sums, products, axis maps and relu."""
 
-from zkjax.frontend.rules import arithmetic, contraction, functions, indexing, selection, structural
+from zkjax.frontend.rules import agreement, arithmetic, contraction, functions, indexing, selection, structural
 from zkjax.frontend.rules.rule import Rule
 
 RULES: dict[str, Rule] = {
@@ -10,4 +10,5 @@ RULES: dict[str, Rule] = {
     **selection.RULES,
     **functions.RULES,
     **indexing.RULES,
+    **agreement.RULES,
 }

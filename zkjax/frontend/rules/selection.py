@@ -7,6 +7,7 @@ from math import inf
 
 from zkjax.fixedpoint.nodes import Relu
 from zkjax.fixedpoint.signs import is_nonnegative, is_positive
+from zkjax.frontend.rules.agreement import agreement
 from zkjax.frontend.rules.indexing import compared, label_node
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
@@ -64,6 +65,9 @@ def _equality(equal: int) -> Rule:
             hot = compared(values, label, places[0], equation.outputs[0].shape)
             one = graph.uniform(graph.shape(hot.node), 1)
             return hot if equal else Real(graph.linear([(1, one), (-1, hot.node)]))
+        shape = equation.outputs[0].shape
+        if (same := agreement(values, [values.stretched(value, shape) for value in inputs], shape)) is not None:
+            return Real(same if equal else graph.linear([(1, graph.uniform(shape, 1)), (-1, same)]))
         if any(isinstance(value, Infinite) for value in inputs):  # what is computed here is a number
             return Real(graph.uniform(equation.outputs[0].shape, 1 - equal))
         left, right = _stretched(values, equation, inputs)
@@ -177,9 +181,13 @@ def _by_sign(values: Values, which: Sign, cases: list[Value]) -> Value:
     left, right = (values.real(cases[int(v)]) for v in (which.negative, which.positive))
     if left == right:
         return Real(left)
+    graph = values.graph
+    if values.reporting:
+        off, on = map(values.real, cases)
+        chosen = graph.multiplied(values.mask(which), graph.linear([(1, on), (-1, off)]))
+        return Real(graph.linear([(1, off), (1, chosen)]))
     if which.zero != which.negative:
         values.note(MASK_NOTE)
-    graph = values.graph
     change = [(1, graph.gated(which.node, right)), (-1, graph.gated(which.node, left))]
     return Real(graph.linear([(1, left), *change]))
 
