@@ -26,7 +26,7 @@ BASE = "softmax cross-entropy, ReLU, SGD"
 
 @dataclass(frozen=True)
 class Example:
-    """A training step with a state that it starts from; `outputs` are the public outputs asked for, if any."""
+    """A training step, a state that it starts from, and further options of `zkjax.compile`."""
 
     train_step: Callable
     state: Any
@@ -148,6 +148,22 @@ def rematerialised(weights, image):
     return dense(weights["last"], hidden(weights, image))
 
 
+def with_metrics() -> Example:
+    """Loss and accuracy of every step as public outputs."""
+    plain = linen()
+
+    def train_step(state, batch):
+        def loss_of(params):
+            logits = state.apply_fn({"params": params}, batch["image"])
+            return softmax(logits, batch["label"]), logits
+
+        (loss, logits), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        accuracy = (logits.argmax(axis=-1) == batch["label"]).mean()
+        return state.apply_gradients(grads=gradients), {"loss": loss, "accuracy": accuracy}
+
+    return Example(train_step, plain.state, {"outputs": ("loss", "accuracy")})
+
+
 class WithDropout(nn.Module):
     @nn.compact
     def __call__(self, image, *, train: bool):
@@ -212,6 +228,7 @@ STEPS: dict[str, dict[str, Callable[[], Example]]] = {
         name: lambda activation=activation: linen(Network(activation)) for name, activation in ACTIVATIONS.items()
     },
     "optimisers": {name: lambda make=make: linen(optimiser=make()) for name, make in OPTIMISERS.items()},
+    "public outputs": {"loss and accuracy": with_metrics},
     "random bits": {"dropout of two layers": dropout},
     "shapes of code": {
         "NNX, nnx.Optimizer": with_nnx,
