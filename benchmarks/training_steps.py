@@ -211,6 +211,10 @@ OPTIMISERS: dict[str, Callable[[], optax.GradientTransformation]] = {
     "weight decay": lambda: optax.chain(optax.add_decayed_weights(0.01), optax.sgd(0.125)),
     "cosine schedule": lambda: optax.sgd(optax.cosine_decay_schedule(0.125, 100)),
     "warm-up, momentum": lambda: optax.sgd(optax.warmup_cosine_decay_schedule(0.0, 0.1, 8, 100), momentum=0.9),
+    "Adam": lambda: optax.adam(1e-3),
+    "AdamW, cosine schedule": lambda: optax.adamw(optax.cosine_decay_schedule(1e-3, 100)),
+    "RMSProp": lambda: optax.rmsprop(1e-3),
+    "clipping by norm": lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.125)),
     "clipping by value": lambda: optax.chain(optax.clip(0.125), optax.sgd(0.125)),
 }
 

@@ -73,6 +73,9 @@ MEANING: dict[type, tuple[str, str, str]] = {
     nodes.Gated: ("gate", "q clipped to the limit where its gate is in (0, limit], else 0", "none up to the limit"),
     nodes.Function: ("table", "floor(2^o * F(q * 2^-i) + 1/2 + 2^-64), F the formula", "half a unit, 2^-(o+1)"),
     nodes.Reciprocal: ("reciprocal", "floor((2^(s+1) + d) / 2d) for a divisor d, by its remainder", "half a unit"),
+    nodes.Root: ("root", "floor(sqrt(p)) of the exact integers p, by its remainder", "a unit of a wide root"),
+    nodes.Ratio: ("ratio", "floor((2^(s+1) n + d) / 2d), entry by entry, by its remainder", "half a unit"),
+    nodes.Moment: ("moment", "public filter of memories and of what they take up", "2^-12 of its coefficients"),
     nodes.Maximum: ("maximum", "the largest integer of a row, by a hidden selector", "none"),
     nodes.First: ("first largest", "1 at the first of the largest integers of a row, else 0", "none"),
     nodes.Positive: ("sign", "1 where 0 < q, else 0, on the whole range of q; for outputs", "none"),
@@ -130,9 +133,11 @@ EXAMPLES = {
     "reduce_precision": "lax.reduce_precision(z, 8, 10)",
     "reduce_sum": "z.sum(axis=-1)",
     "reshape": "z.reshape(*z.shape, 1).sum(axis=-1)",
+    "rsqrt": "lax.rsqrt(1 + z * z)",
     "scatter-add": "z.at[jnp.arange(len(y)), y].add(1)",
     "select_n": "jnp.where(z > 0.5, z, 0.25)",
     "sign": "jnp.sign(z)",
+    "sqrt": "jnp.sqrt(1 + z * z)",
     "square": "jnp.square(z)",
     "squeeze": "jnp.squeeze(z[:, None], 1)",
     "stop_gradient": "lax.stop_gradient(z)",
@@ -173,7 +178,7 @@ A primitive that has a rule is refused where its rule cannot translate it. The u
 | `sort`, `top_k` | the order of hidden values |
 | an index that is computed, but for an `argmax` that is compared with labels or another | labels are the only indices |
 | a reshape of computed values that merges or splits axes | only axes of size one come and go |
-| a division by, or a power of, a value not known to be positive | only sums of exponentials are |
+| a division by, or a power of, a value not known to be positive | sums of exponentials are, and roots with a positive constant beside or under them |
 | a product of two weights | one factor must come from the data |
 | `slice`, `pad`, `stack`, `concatenate` of computed values | they are for layers stacked along the leading axis of a leaf of the state |
 """  # noqa: E501

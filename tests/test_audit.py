@@ -48,6 +48,21 @@ def test_the_formats_of_a_statement_are_enough(network, bits, scale):
     assert zkjax.audit(train_step, shapes(state), shapes(batch_of(ROWS)), statement) == digest
 
 
+@pytest.mark.parametrize("scale", [0.1, 1.0])
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "clipped"])
+def test_adaptive_optimisers(name, scale):
+    optimiser = {
+        "adam": optax.adam(1e-3),
+        "rmsprop": optax.rmsprop(1e-3),
+        "clipped": optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.1)),
+    }[name]
+    state = train_state(Network(), batch_of()["image"], optimiser)
+    with jax.numpy_dtype_promotion("standard"):  # Optax raises a decay to the power of a counter
+        statement = statement_of(step_with(), state, scale=scale)
+        digest = statement.circuit.digest().hex()
+        assert zkjax.audit(step_with(), shapes(state), shapes(batch_of(ROWS)), statement) == digest
+
+
 @pytest.mark.parametrize("headroom", [1, 3, 8])
 @pytest.mark.parametrize("loss", ["squared", "softmax"])
 def test_with_more_headroom(network, loss, headroom):

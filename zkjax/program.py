@@ -33,6 +33,7 @@ from zkjax.fixedpoint.formats import (
     label_format,
     quantized_data,
     quantized_state,
+    restored_state,
 )
 from zkjax.fixedpoint.nodes import First, Positive
 from zkjax.fixedpoint.plan import Plan
@@ -234,10 +235,7 @@ class Program:
         """
         leaves, structure = jax.tree_util.tree_flatten(template)
         weights = self.reading.joined(
-            {
-                name: np.asarray(integers[name], np.float64) * 2.0**-form.state_fraction
-                for name, form in self.plan.weights.items()
-            }
+            {name: restored_state(form, integers[name]) for name, form in self.plan.weights.items()}
         )
         public = self.reading.public
         raw = public.start({leaf.name: leaves[leaf.index] for leaf in self.reading.state.leaves})

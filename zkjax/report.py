@@ -117,9 +117,10 @@ def report(run: Run, step: Step, plan: Plan, state: Mapping[str, Any], batches: 
             tensors.append(sums[place].report(tensor.name, tensor.line, tensor.fraction_bits, *bounds))
     leaves, after = [], run.integers("after")
     for name, form in plan.weights.items():
-        own = _Sums()
-        own.add(after[name], form.state_fraction, 1.0, floating[name], np.asarray(floating[name]) - before[name])
-        leaves.append(own.report(name, "", form.state_fraction, -(1 << form.bits), (1 << form.bits) - 1))
+        own, power = _Sums(), 2 if form.rooted else 1
+        integers_after, fraction, bound = after[name] ** power, power * form.state_fraction, 1 << (power * form.bits)
+        own.add(integers_after, fraction, 1.0, floating[name], np.asarray(floating[name]) - before[name])
+        leaves.append(own.report(name, "", fraction, -bound, bound - 1))
     circuit = lowered.circuit
     cost = CostReport(
         committed_elements=circuit.committed_elements,
@@ -154,7 +155,10 @@ def leaf_reports(plan: Plan, circuit: Circuit) -> tuple[LeafReport, ...]:
             how = "virtual: the leaf before and the sum of its changes"
         else:
             how = "virtual: a public filter of the state before and the changes"
-        found.append(LeafReport(name, f"{how}, which are committed" if committed else how, committed))
+        how += (
+            ", which are committed" * (committed > 0) + "; by its square root at both ends of the block" * form.rooted
+        )
+        found.append(LeafReport(name, how, committed))
     return tuple(found)
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from tests.softmax import CLASSES, DROPPED, EXP, SHIFT, WIDE, softmax_block, softmax_inputs
 from tests.soundness.block import Case, named, residues
-from tests.soundness.cheating import by_the_circuit, carried_on, forge, is_legal, is_row
+from tests.soundness.cheating import forge, is_legal
+from tests.soundness.lies import case_of, lied, rejected, violated
 from tests.witness.naive import interpret
 from zkjax.circuit.recipes import TableValue
-from zkjax.statement.plan import Plan
 from zkjax.verifier.opening import ConsistencyError
 
 ROW = (1, 2)
@@ -24,53 +24,12 @@ ROW = (1, 2)
 
 def softmax_case(openings: int) -> Case:
     lowered = softmax_block()
-    given, schedule = softmax_inputs(lowered, seed=4)
-    values = tuple(residues(value) for value in interpret(lowered, given, schedule))
-    assert is_legal(lowered.circuit, values)
-    return Case(lowered, Plan(lowered.circuit, openings), schedule, values)
+    return case_of(lowered, *softmax_inputs(lowered, seed=4), openings)
 
 
 @pytest.fixture(scope="module")
 def softmax() -> Case:
     return softmax_case(openings=2)
-
-
-def violated(case: Case, committed: dict[int, np.ndarray]) -> set[str]:
-    """Names of the lookups that meet no row, and 'zero' for tensors that do not vanish."""
-    circuit = case.circuit
-    values = by_the_circuit(case.lowered, committed, case.schedule)
-    found = {
-        lookup.name
-        for lookup in circuit.lookups
-        if not is_row(circuit.tables[lookup.table], [values[node] for node in lookup.coordinates]).all()
-    }
-    return found | {"zero" for node in circuit.zeros if values[node].any()}
-
-
-def lied(case: Case, **lies) -> dict[int, np.ndarray]:
-    """Committed tensors of a run in which tensors, by name with __ for /, are changed by functions of arrays."""
-    names = named(case.circuit)
-
-    def told(change):
-        def lie(value):
-            value = value.copy()
-            change(value)
-            return value
-
-        return lie
-
-    values = carried_on(case, {names[f"advice/{name.replace('__', '/')}"]: told(lie) for name, lie in lies.items()})
-    return {i: values[i] for i in case.circuit.committed()}
-
-
-def rejected(case: Case, committed: dict[int, np.ndarray], *, by: set[str]) -> None:
-    """The lie breaks these relations and no other; the proof is refused, wherever the lie is put."""
-    assert violated(case, committed) == by
-    caught = ["lookup sum"] * bool(by - {"zero"}) + ["committed tensors"] * ("zero" in by)
-    forged = forge(case, committed=committed, blame=True)
-    with pytest.raises(ConsistencyError):
-        forged.verify()
-    assert forged.broken() == caught
 
 
 def test_the_truth_is_accepted(softmax):

@@ -21,6 +21,7 @@ from zkjax.fixedpoint.formats import (
     WeightFormat,
 )
 from zkjax.fixedpoint.lower import Lowering
+from zkjax.fixedpoint.moments import moment_responses
 from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.placed import Placed
 from zkjax.fixedpoint.plan import Plan
@@ -106,13 +107,14 @@ def plan_formats(
     counters: Mapping[str, int | tuple[int, ...]],
 ) -> Plan:
     """Weight formats by iteration: they follow from the changes', which hardly depend on them."""
-    found = responses(step, numbers)
+    found, moments = responses(step, numbers), moment_responses(step, numbers)
     step = replace(step, changes={name: r.change for name, r in found.items() if r.change is not None})
     decided = roles(step)
     plan = Plan(
         step=step,
         numbers=numbers,
         responses=found,
+        moments=moments,
         roles=decided,
         calibration=calibration,
         precision=Precision.chosen(bits, calibration.batches, len(numbers)),
@@ -153,6 +155,8 @@ def _lowering(plan: Plan, fractions: Mapping[str, int], rows: int) -> Lowering:
         fold=plan.fold,
         steps=plan.steps,
         rows=rows,
+        moments=plan.moments,
+        settled={**plan.fractions, **{name: form.state_fraction for name, form in plan.weights.items()}},
     )
 
 

@@ -19,14 +19,17 @@ from zkjax.fixedpoint.nodes import (
     Gated,
     Linear,
     Maximum,
+    Moment,
     OneHot,
     Paced,
     Positive,
     Product,
     Public,
     PublicArray,
+    Ratio,
     Reciprocal,
     Relu,
+    Root,
     StateLeaf,
     Uniform,
 )
@@ -94,6 +97,14 @@ def evaluate(
                 value = real(parse(formula), values[index].astype(np.float64)).astype(np.float32)
             case Reciprocal(node=index):
                 value = np.float32(1) / values[index]  # type: ignore[assignment]
+            case Root(node=index):
+                value = np.sqrt(values[index])
+            case Ratio(numerator=numerator, divisor=divisor):
+                value = values[numerator] / values[divisor]
+            case Moment(kept=kept, node=index):
+                parts = [(number.at(numbers), np.asarray(state[name], np.float32)) for name, number in kept]
+                parts.append((node.factor * node.pace.at(numbers), values[index]))
+                value = sum(np.float32(float(c)) * part for c, part in parts)  # type: ignore[assignment]
             case Maximum(node=index):
                 value = values[index].max(axis=-1)
             case First(node=index, shape=shape):

@@ -11,7 +11,7 @@ integers of the block are exact sums with these coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -52,17 +52,17 @@ class Response:
         return max((abs(row[-1]) for row in (self.taps or ())[1:]), default=Fraction(1))
 
 
-def responses(step: Step, values: Sequence[Values]) -> dict[str, Response]:
-    """The response of every state leaf; `values` are the public numbers of each step of the block."""
+def responses(step: Step, values: Sequence[Values], names: Iterable[str] | None = None) -> dict[str, Response]:
+    """The response of every state leaf, or of `names`; `values` are the public numbers of each step of the block."""
     known: dict[tuple, tuple[list[Numbers], list[Numbers]]] = {}
     found: dict[str, Response] = {}
-    for name in step.state:
+    for name in step.state if names is None else names:
         change = step.changes.get(name)
         if step.kept[name] == {name: ONE} and (change is None or change.pace == ONE):
             ones = (Fraction(1),) * (len(values) + 1)
             found[name] = Response({name: ones}, None, change)
             continue
-        group = _reaching(step, name)
+        group = reaching(step, name)
         change = _reference(step, group, values)
         place = {member: index for index, member in enumerate(group)}
         system = tuple(
@@ -83,7 +83,7 @@ def responses(step: Step, values: Sequence[Values]) -> dict[str, Response]:
     return found
 
 
-def _reaching(step: Step, name: str) -> list[str]:
+def reaching(step: Step, name: str) -> list[str]:
     """`name` and all leaves that it takes up in any number of steps."""
     group = [name]
     for member in group:

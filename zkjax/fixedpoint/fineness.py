@@ -67,6 +67,7 @@ def fineness(plan: Plan, circuit: Circuit, measured: Calibration | None = None) 
             continue
         assert role == "after"
         size = measured.state[leaf] if measured else 0.0
+        size = size**0.5 if leaf in plan.weights and plan.weights[leaf].rooted else size
         found.append(Fineness("state", leaf, fraction, reach.bit_length(), _bits(size, fraction)))
         if move:
             found.append(Fineness("move", leaf, fraction, move.bit_length()))

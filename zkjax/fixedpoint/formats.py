@@ -45,6 +45,15 @@ MEMORY_STEP = 4
 MEMORY_BITS = 24
 
 
+# What an optimiser remembers of: magnitude bits at the calibrated size, and room above it before the run stops.
+MOVING_BITS = 14
+MOVING_ROOM = 3
+# A root has ROOT_BITS at most, so that its square fits the field; a leaf committed by its root has ROOTED_BITS.
+ROOT_BITS = 29
+ROOTED_BITS = 22
+MOMENT_TAP_BITS = 12
+
+
 @dataclass(frozen=True)
 class Precision:
     """Magnitude bits of activations and gradients, and bits of headroom above calibration.
@@ -103,7 +112,8 @@ class WeightFormat:
     change of step s over s < t; `taps` is None where every earlier change counts once. `factor` is
     the user's constant between change and move, of the loss and the optimiser together, `applied`
     the dyadic one that the integers apply (a tap of 2**tap_bits counts once); `rate` is the user's
-    learning rate, if known.
+    learning rate, if known. A `rooted` leaf is committed by its square root: what the sums above have of the leaf
+    itself is the square of the committed integer.
     """
 
     fraction_bits: int
@@ -116,6 +126,13 @@ class WeightFormat:
     factor: Fraction = Fraction(0)
     applied: Fraction = Fraction(0)
     rate: Fraction | None = None
+    rooted: bool = False
+    before_bits: int = 0
+
+    @property
+    def bits_before(self) -> int:
+        """Range bits of the leaf before the block: fewer than after it, where a bias correction is far from one."""
+        return self.before_bits or self.bits
 
     @property
     def effective_rate(self) -> Fraction | None:
@@ -176,6 +193,12 @@ def state_bits(name: str, largest: float, fraction: int | None = None, headroom:
     return STATE_FRACTION + max(bits, least)
 
 
+def restored_state(form: WeightFormat, integers: Any) -> np.ndarray:
+    """The values of a state leaf that is committed as `integers`."""
+    values = np.asarray(integers, np.float64) * 2.0**-form.state_fraction
+    return np.square(values) if form.rooted else values
+
+
 def check_finite(what: str, values: np.ndarray) -> None:
     """Raise UserError naming the first entry that is NaN or infinite."""
     bad = ~np.isfinite(values)
@@ -208,9 +231,16 @@ def quantized_state(name: str, form: WeightFormat, values: Any) -> np.ndarray:
     values = np.asarray(values, np.float64)
     what = f"state leaf {name!r}"
     check_finite(what, values)
+    if form.rooted:
+        negative = values < 0
+        if negative.any():
+            index = tuple(int(i) for i in np.argwhere(negative)[0])
+            raise UserError(f"{what} holds {values[index]} at index {list(index)}: a mean of squares is not negative")
+        values, what = np.sqrt(values), f"the square root of {what}"
     rounded = np.rint(values * 2.0**form.state_fraction)
     remedy = "compile from this state, with the batches of the block as calibration=, or with more headroom="
-    check_range(what, values, rounded, -(1 << form.bits), (1 << form.bits) - 1, form.state_fraction, remedy)
+    limit = 1 << form.bits_before
+    check_range(what, values, rounded, -limit, limit - 1, form.state_fraction, remedy)
     return rounded.astype(np.int64)
 
 

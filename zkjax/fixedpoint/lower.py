@@ -16,7 +16,7 @@ import numpy as np
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.functions import divide, look_up, maximum, one_hot
 from zkjax.errors import UserError
-from zkjax.fixedpoint import filters
+from zkjax.fixedpoint import adaptive, filters
 from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged
 from zkjax.fixedpoint.arrays import MAX_TEXT, in_integers
 from zkjax.fixedpoint.bounds import check_coefficient
@@ -44,13 +44,16 @@ from zkjax.fixedpoint.nodes import (
     Gated,
     Linear,
     Maximum,
+    Moment,
     OneHot,
     Paced,
     Product,
     Public,
     PublicArray,
+    Ratio,
     Reciprocal,
     Relu,
+    Root,
     StateLeaf,
     Uniform,
 )
@@ -74,7 +77,8 @@ LETTERS = "abcdefghijklmnopqrsuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 class Lowering:
     """One translation of a step.
 
-    `fractions` are the fraction bits of every state leaf, `numbers` the public numbers of each step.
+    `fractions` are the fraction bits of every state leaf, `numbers` the public numbers of each step, `moments` what
+    the moments are made of, `settled` the fraction bits at which leaves are committed, where that is decided already.
     """
 
     step: Step
@@ -87,12 +91,16 @@ class Lowering:
     fold: Fold | None
     steps: int
     rows: int
+    moments: Mapping[int, filters.Response] = field(default_factory=dict)
+    settled: Mapping[str, int] = field(default_factory=dict)
     builder: CircuitBuilder = field(init=False)
     reports: Reports = field(init=False)
     names: Names = field(init=False)
     tensors: list[TensorFormat] = field(default_factory=list)
     approximations: list[str] = field(default_factory=list)
     lookup_lines: dict[str, str] = field(default_factory=dict)
+    memories: dict[str, adaptive.MemoryFormat] = field(default_factory=dict)
+    filtered: list[adaptive.MomentFormat] = field(default_factory=list)
     _exact: dict[int, Placed] = field(default_factory=dict)
     _rounded: dict[int, Placed] = field(default_factory=dict)
     _gates: dict[int, tuple[Placed, Placed]] = field(default_factory=dict)
@@ -142,13 +150,19 @@ class Lowering:
             case Product():
                 return self.contracted(node, *(self.factor(i) for i in (node.left, node.right)))
             case Relu(node=inner):
-                return self.gate(inner)[0]
+                return adaptive.excess(self, index, inner) if inner in self.roles.radicands else self.gate(inner)[0]
             case Gated():
                 return self._gated(node)
             case Function():
                 return self.tabled(index, node, self.value(node.node), self.precision.bits)
             case Reciprocal(node=inner):
                 return self._reciprocal(index, inner)
+            case Root(node=inner):
+                return adaptive.root(self, index, inner)
+            case Ratio():
+                return adaptive.ratio(self, index, node)
+            case Moment():
+                return adaptive.moment(self, index, node)
             case Maximum(node=inner):
                 return self.largest(index, inner, self.value(inner))[0]
             case First(node=inner):
@@ -199,7 +213,8 @@ class Lowering:
         else:
             short_ones = [short(coefficient) for coefficient, _ in parts]
             places = [placed.fraction + power for (_, power), (_, placed) in zip(short_ones, parts, strict=True)]
-            fraction = max([*places, constant_fraction(offset)] if offset else places)
+            aligned = index in self.roles.radicands or not offset
+            fraction = max(places if aligned else [*places, constant_fraction(offset)])
             multipliers = [m << (fraction - place) for (m, _), place in zip(short_ones, places, strict=True)]
         scaled = []
         for multiplier, (coefficient, placed) in zip(multipliers, parts, strict=True):
@@ -208,6 +223,8 @@ class Lowering:
                 self.approximated(f"the factor {float(coefficient):.9g}", coefficient, used)
             scaled.append((multiplier, placed))
         if offset:
+            if index in self.roles.radicands:
+                offset = self._kept_from_zero(offset, fraction)
             check_coefficient(round(offset * Fraction(2) ** fraction), self.step.lines[index])
             scaled.append((1, self._constant(self.step.nodes[index].shape, offset, fraction)))
         for multiplier, _ in scaled:
@@ -215,6 +232,13 @@ class Lowering:
         node = self.builder.combine(*((m, placed.node) for m, placed in scaled))
         bound = min(WIDE, sum(abs(m) * placed.bound for m, placed in scaled))
         return Placed(node, fraction, bound, max(placed.degree for _, placed in parts))
+
+    def _kept_from_zero(self, offset: Fraction, fraction: int) -> Fraction:
+        """A constant that keeps a divisor from zero, in `fraction` fraction bits: one unit of them at least."""
+        used = ratio(max(1, round(offset * Fraction(2) ** fraction)), fraction) if offset > 0 else offset
+        if used != offset:
+            self.approximated(f"the constant {float(offset):.9g}", offset, used)
+        return used
 
     def _prepared(self, parts: list[tuple[Fraction, Placed]], offset: Fraction) -> tuple[list[int], int]:
         """(multipliers, fraction) for data in about PREPARED_BITS magnitude bits, shared twos left out."""
@@ -313,7 +337,7 @@ class Lowering:
         made = look_up(self.builder, value.node, table, name)
         low, high = table.coordinate_ranges()[1]
         bound = max(abs(low + table.offset), abs(high + table.offset))
-        self._report(name, index, table.output_fraction, low + table.offset, high + table.offset)
+        self.report(name, index, table.output_fraction, low + table.offset, high + table.offset)
         return Placed(made, table.output_fraction, bound)
 
     def output_fraction(self, index: int, formula: str, fraction: int, bits: int) -> int:
@@ -343,7 +367,7 @@ class Lowering:
         """RECIPROCAL_BITS magnitude bits at the calibrated size, and room for more."""
         value = self.value(inner)
         line = self.step.lines[index]
-        largest = self._magnitude(index)
+        largest = self.magnitude(index)
         fraction = RECIPROCAL_BITS - exponent(largest)
         shift = value.fraction + fraction
         check_coefficient(1 << (shift + 1), line)
@@ -361,12 +385,12 @@ class Lowering:
             divisor_bits=value.bound.bit_length(),
             fraction_bits=fraction,
         )
-        self._report(name, index, fraction, 0, (1 << bits) - 1)
+        self.report(name, index, fraction, 0, (1 << bits) - 1)
         return Placed(node, fraction, 1 << bits)
 
-    def _report(self, name: str, index: int, fraction: int, lo: int, hi: int) -> None:
+    def report(self, name: str, index: int, fraction: int, lo: int, hi: int, shift: int = 1) -> None:
         shape = self.step.nodes[index].shape
-        self.tensors.append(TensorFormat(index, name, self.step.lines[index], shape, fraction, lo, hi, 1))
+        self.tensors.append(TensorFormat(index, name, self.step.lines[index], shape, fraction, lo, hi, shift))
 
     # Rounding
 
@@ -381,6 +405,8 @@ class Lowering:
         tabled = index in self.roles.gating or index in self.roles.gradients
         checked = tabled or index in self.roles.arguments
         name = self.names.of(index)
+        if index in self.roles.moving:
+            return adaptive.moving(self, index, exact, name)
         if self.fold is not None and self.fold.node == index:
             return self._folded(index, exact, name)
         if index in self.roles.divisors and exact.bound < 1 << DIVISOR_BITS:
@@ -411,19 +437,19 @@ class Lowering:
         least = LEAST_LOGIT_BITS + self.calibration.headroom
         if index in self.roles.logits and self.calibration.nodes[index] == 0:  # the last layer starts at zero
             return precision.bits + ROOM_BITS - least
-        largest = self._magnitude(index)
+        largest = self.magnitude(index)
         if index in self.roles.logits:
             return precision.bits + ROOM_BITS - max(least, exponent(largest) + LOGIT_ROOM)
         arguments = [other for other in self.roles.arguments if not is_spread(self.step.nodes, other)]
         if index in arguments:  # one format for all, so that layers share tables
-            largest = max(self._magnitude(other) for other in arguments)
+            largest = max(self.magnitude(other) for other in arguments)
         if index in self.roles.gradients or index in self.roles.losses:
             reserve = precision.gradient_headroom + precision.gradient_cut
         else:
             reserve = precision.forward_headroom
         return precision.bits - reserve - exponent(largest)
 
-    def _magnitude(self, index: int) -> float:
+    def magnitude(self, index: int) -> float:
         """The calibrated magnitude of a node, folded; refused if it is zero or infinite."""
         largest = self.calibration.nodes[index] * self._fold_scale(index)
         if not largest > 0 or largest == float("inf"):

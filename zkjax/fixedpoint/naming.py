@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zkjax.fixedpoint.analysis import Roles, origin
+from zkjax.fixedpoint.analysis import Roles, is_scaled, origin
 from zkjax.fixedpoint.nodes import (
     Axes,
     DataLeaf,
@@ -13,13 +13,17 @@ from zkjax.fixedpoint.nodes import (
     Gated,
     Linear,
     Maximum,
+    Moment,
     OneHot,
     Paced,
     Positive,
     Product,
+    Ratio,
     Reciprocal,
     Relu,
+    Root,
     StateLeaf,
+    operands,
 )
 from zkjax.fixedpoint.step import Step
 
@@ -31,6 +35,7 @@ class Names:
     step: Step
     roles: Roles
     _taken: set[str] = field(default_factory=set)
+    _moved: dict[int, str] | None = None
 
     def of(self, index: int) -> str:
         """'layer/role', unique."""
@@ -41,8 +46,17 @@ class Names:
                 return self.unique(f"{self.layer(node.gate)}/gradient")
         if index in self.roles.logits:
             return self.unique(f"{self.layer(index)}/logits")
+        if index in self.roles.moving:
+            role = "clipped" if is_scaled(self.step, index) else "gradient"
+            return self.unique(f"{self.leaf(index)}/{role}")
         role = "loss_gradient" if index in self.roles.losses else "value"
         return self.unique(f"{self.layer(index)}/{role}")
+
+    def leaf(self, index: int) -> str:
+        """The path of the weights that the node moves, where it belongs to the optimiser; else the layer."""
+        if self._moved is None:
+            self._moved = _moved_leaves(self.step)
+        return self._moved.get(index) or self.layer(index)
 
     def layer(self, index: int) -> str:
         """The path of the weights that are multiplied or added last in what makes the node."""
@@ -68,6 +82,8 @@ class Names:
                     | Maximum(node=i)
                     | First(node=i)
                     | Positive(node=i)
+                    | Root(node=i)
+                    | Moment(node=i)
                 ):
                     inner = [i]
                 case DataLeaf(name=name) if len(seen) <= 2:
@@ -88,3 +104,23 @@ class Names:
             candidate = f"{name}#{count}"
         self._taken.add(candidate + suffix)
         return candidate
+
+
+def _moved_leaves(step: Step) -> dict[int, str]:
+    """For each node between a gradient and the leaf that it moves, the path of the leaf within its tree."""
+    read = {operand for node in step.nodes for operand in operands(node)}
+    found: dict[int, str] = {}
+    for name, change in step.changes.items():
+        if step.state[name] not in read:
+            continue
+        stack = [change.node]
+        while stack:
+            index = stack.pop()
+            node = step.nodes[index]
+            found.setdefault(index, name.partition("/")[2] or name)
+            square = isinstance(node, Product) and node.left == node.right
+            if is_scaled(step, index):
+                stack += [factor for factor in operands(node) if step.nodes[factor].shape]
+            elif square or isinstance(node, Ratio | Root | Moment | Linear | Paced):
+                stack += operands(node)
+    return found

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from zkjax.fixedpoint.numbers import Number
+
 Shape = tuple[int, ...]
 
 
@@ -126,6 +128,38 @@ class Reciprocal:
 
 
 @dataclass(frozen=True)
+class Root:
+    """The square root of a node that is negative nowhere; an integer of many bits, whatever the size of the node."""
+
+    shape: Shape
+    node: int
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """numerator / divisor, entry by entry, of a divisor that is positive everywhere and may have many bits."""
+
+    shape: Shape
+    numerator: int
+    divisor: int
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Sum of number * leaf over `kept`, the memories of an optimiser, plus factor * pace * node.
+
+    So a step reads what its optimiser will remember: a mean of gradients or of their squares, with this step's among
+    them. Over a block it is a public filter of the memories before and of the steps' `node`.
+    """
+
+    shape: Shape
+    kept: tuple[tuple[str, Number], ...]
+    node: int
+    factor: Fraction
+    pace: Number
+
+
+@dataclass(frozen=True)
 class Maximum:
     """The largest entry along the last axis, which disappears."""
 
@@ -176,6 +210,9 @@ RealNode = (
     | Gated
     | Function
     | Reciprocal
+    | Root
+    | Ratio
+    | Moment
     | Maximum
     | First
     | Positive
@@ -193,6 +230,10 @@ def operands(node: RealNode) -> tuple[int, ...]:
             return (index,)
         case Maximum(node=index) | First(node=index) | Positive(node=index) | Bit(node=index) | OneHot(node=index):
             return (index,)
+        case Root(node=index) | Moment(node=index):
+            return (index,)
+        case Ratio(numerator=numerator, divisor=divisor):
+            return (numerator, divisor)
         case Product(left=left, right=right):
             return (left, right)
         case Gated(gate=gate, node=index):
@@ -206,10 +247,12 @@ def renumbered(node: RealNode, number: dict[int, int]) -> RealNode:
     match node:
         case Linear(terms=terms):
             return replace(node, terms=tuple((c, number[index]) for c, index in terms))
-        case (
-            Axes() | Relu() | Paced() | Function() | Reciprocal() | Maximum() | First() | Positive() | Bit() | OneHot()
-        ):
+        case Axes() | Relu() | Paced() | Function() | Reciprocal() | Root() | Moment():
             return replace(node, node=number[node.node])
+        case Maximum() | First() | Positive() | Bit() | OneHot():
+            return replace(node, node=number[node.node])
+        case Ratio():
+            return replace(node, numerator=number[node.numerator], divisor=number[node.divisor])
         case Product():
             return replace(node, left=number[node.left], right=number[node.right])
         case Gated():

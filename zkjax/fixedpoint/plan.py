@@ -21,13 +21,14 @@ class Plan:
 
     `numbers` are the public numbers of each step of the block; the changes of `step` are those of
     `responses`. `fractions` gives the fraction bits of state leaves whose format is settled already,
-    because an earlier block committed to them, `counters` the values of counters and keys
-    from which the numbers follow.
+    because an earlier block committed to them, `moments` what the moments of the step are made of, `counters` the
+    values of counters and keys from which the numbers follow.
     """
 
     step: Step
     numbers: tuple[Values, ...]
     responses: dict[str, Response]
+    moments: dict[int, Response]
     roles: Roles
     calibration: Calibration
     precision: Precision
@@ -50,7 +51,15 @@ class Plan:
             )
             for name, form in self.weights.items()
         }
-        return replace(self, steps=steps, numbers=self.numbers[:steps], weights=weights)
+        moments = {
+            index: replace(
+                response,
+                initial={other: row[:steps] for other, row in response.initial.items()},
+                taps=response.taps and response.taps[:steps],
+            )
+            for index, response in self.moments.items()
+        }
+        return replace(self, steps=steps, numbers=self.numbers[:steps], weights=weights, moments=moments)
 
     def is_read(self, name: str) -> bool:
         """Whether the step computes with a state leaf, beyond what it keeps of it."""
@@ -59,6 +68,5 @@ class Plan:
 
     def is_memory(self, name: str) -> bool:
         """Whether only the optimiser reads a state leaf, and takes it up into others."""
-        return not self.is_read(name) and any(
-            name in response.initial for other, response in self.responses.items() if other != name
-        )
+        taken = any(name in response.initial for other, response in self.responses.items() if other != name)
+        return not self.is_read(name) and (taken or any(name in found.initial for found in self.moments.values()))

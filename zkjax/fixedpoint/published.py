@@ -119,8 +119,8 @@ def _approached(
         for node, move in moves.items():
             nodes[node] = _moved(nodes[node], move)
         for name, weight in plan.weights.items():
-            moves[-1] = moves.get(-1, 0) or formats.state[name] - weight.bits
-            state[name] = _moved(state[name], formats.state[name] - weight.bits)
+            moves[-1] = moves.get(-1, 0) or formats.state[name] - weight.bits_before
+            state[name] = _moved(state[name], formats.state[name] - weight.bits_before)
         if not any(moves.values()):
             break
     return plan

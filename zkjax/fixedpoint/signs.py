@@ -17,13 +17,14 @@ from zkjax.fixedpoint.nodes import (
     RealNode,
     Reciprocal,
     Relu,
+    Root,
     Uniform,
 )
 
 
 def is_nonnegative(nodes: Sequence[RealNode], node: int) -> bool:
     match nodes[node]:
-        case Relu() | OneHot() | First() | Positive() | Bit():
+        case Relu() | OneHot() | First() | Positive() | Bit() | Root():
             return True
         case Uniform(value=value):
             return value >= 0
@@ -31,8 +32,9 @@ def is_nonnegative(nodes: Sequence[RealNode], node: int) -> bool:
             return is_nonnegative(nodes, inner)
         case Linear(terms=terms):
             return all(c > 0 and is_nonnegative(nodes, inner) for c, inner in terms)
-        case Product(left=left, right=right):
-            return is_nonnegative(nodes, left) and is_nonnegative(nodes, right)
+        case Product(left=left, right=right) as product:
+            square = left == right and product.left_labels == product.right_labels
+            return square or (is_nonnegative(nodes, left) and is_nonnegative(nodes, right))
     return is_positive(nodes, node)
 
 
@@ -51,6 +53,30 @@ def is_positive(nodes: Sequence[RealNode], node: int) -> bool:
             return all(nonnegative for nonnegative, _ in signs) and any(positive for _, positive in signs)
         case Product(left=left, right=right):
             return is_positive(nodes, left) and is_positive(nodes, right)
+    return False
+
+
+def is_offset(nodes: Sequence[RealNode], node: int) -> bool:
+    """Whether a positive constant keeps `node` from zero: a root and a constant, or the root of a sum with one.
+
+    Not known to be positive, then; but where it is not, no root or no quotient satisfies its relations.
+    """
+    match nodes[node]:
+        case Axes(node=inner):
+            return is_offset(nodes, inner)
+        case Root(node=inner):
+            return _has_positive_constant(nodes, inner)
+        case Linear(terms=terms):
+            return all(c > 0 for c, _ in terms) and any(is_offset(nodes, inner) for _, inner in terms)
+    return False
+
+
+def _has_positive_constant(nodes: Sequence[RealNode], node: int) -> bool:
+    match nodes[node]:
+        case Uniform(value=value):
+            return value > 0
+        case Linear(terms=terms):
+            return any(c > 0 and _has_positive_constant(nodes, inner) for c, inner in terms)
     return False
 
 

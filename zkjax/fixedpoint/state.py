@@ -7,6 +7,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from zkjax.circuit.builder import CircuitBuilder
+from zkjax.circuit.functions import square_root
+from zkjax.fixedpoint.adaptive import MemoryFormat, bind_moments, coefficients, own_value, spread
 from zkjax.fixedpoint.bounds import check_coefficient
 from zkjax.fixedpoint.dyadic import exponent, written
 from zkjax.fixedpoint.filters import decay_bits, rounded, tap_bits, weight_bits
@@ -14,6 +16,7 @@ from zkjax.fixedpoint.formats import (
     LEAST_EFFECTIVE_BITS,
     MEMORY_BITS,
     MEMORY_HEADROOM,
+    ROOT_BITS,
     STATE_FRACTION,
     WeightFormat,
     state_bits,
@@ -31,14 +34,19 @@ def state_formats(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed])
     taps = {name: tap_bits(response) for name, response in plan.responses.items()}
     # The fraction bits of one change of a leaf that counts once.
     units = {name: changes[name].fraction + k + taps[name] for name, (_, k) in multipliers.items()}
-    committed = _state_fractions(plan, units)
+    committed = _state_fractions(plan, units, {name: form.fraction for name, form in lowering.memories.items()})
     formats = {}
     for name, response in plan.responses.items():
         line = plan.step.lines[plan.step.changes[name].node] if name in units else ""
+        if name in lowering.memories and lowering.memories[name].rooted:
+            formats[name] = _rooted(plan, name, lowering.memories[name], changes[name])
+            continue
         fraction = _inner_fraction(plan, name, units, committed)
         form = WeightFormat(
             fraction_bits=fraction,
-            bits=state_bits(
+            bits=lowering.memories[name].bits
+            if name in lowering.memories
+            else state_bits(
                 name,
                 plan.calibration.state[name],
                 committed[name] if plan.is_memory(name) else None,
@@ -47,6 +55,7 @@ def state_formats(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed])
             step=0,
             initial={other: rounded(row, fraction - committed[other]) for other, row in response.initial.items()},
             state_fraction=committed[name],
+            before_bits=lowering.memories[name].before_bits if name in lowering.memories else 0,
         )
         if name in units:
             m, k = multipliers[name]
@@ -66,13 +75,33 @@ def state_formats(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed])
     return formats
 
 
-def _state_fractions(plan: Plan, units: Mapping[str, int]) -> dict[str, int]:
+def _rooted(plan: Plan, name: str, form: MemoryFormat, change: Placed) -> WeightFormat:
+    """A leaf committed by its root: the sum after the block has twice as many fraction bits as the root taken of it."""
+    response = plan.responses[name]
+    fraction = 2 * (form.fraction + ROOT_BITS - form.bits)
+    factor = plan.step.changes[name].factor
+    return WeightFormat(
+        fraction_bits=fraction,
+        bits=form.bits,
+        step=1,
+        initial={other: rounded(row, fraction - form.scale) for other, row in response.initial.items()},
+        state_fraction=form.fraction,
+        taps=tuple(rounded(row, fraction - change.fraction) for row in coefficients(response)),
+        tap_bits=fraction - change.fraction,
+        factor=factor,
+        applied=factor,
+        rooted=True,
+        before_bits=form.before_bits,
+    )
+
+
+def _state_fractions(plan: Plan, units: Mapping[str, int], memories: Mapping[str, int]) -> dict[str, int]:
     """The fraction bits at which each state leaf is committed.
 
     A leaf that only the optimiser reads is a memory of gradients, small where its rate is large: it gets
     as many bits as the leaves that take it up have for it, and float32 holds.
     """
-    found = {name: STATE_FRACTION for name in plan.step.state if not plan.is_memory(name)}
+    found = {name: STATE_FRACTION for name in plan.step.state if not plan.is_memory(name)} | dict(memories)
     for name in plan.step.state.keys() - found.keys():
         largest = plan.calibration.state[name]
         magnitude = exponent(largest) if largest > 0 else 0
@@ -102,17 +131,21 @@ def bind_state(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) ->
             name,
             plan.step.nodes[index].shape,
             fraction_bits=plan.weights[name].state_fraction,
-            bits=plan.weights[name].bits,
+            bits=plan.weights[name].bits_before,
         )
         for name, index in plan.step.state.items()
     }
+    bind_moments(lowering, before)
     for name, index in plan.step.state.items():
         form, shape = plan.weights[name], plan.step.nodes[index].shape
+        if form.rooted:
+            _bind_rooted(lowering, name, form, before[name], changes[name])
+            continue
         axes = tuple(range(len(shape)))
         moved = tuple(axis + 1 for axis in axes)
         now, last = [], []
         for other, row in form.initial.items():
-            now.append(_spread(b, before[other], row[:-1]))
+            now.append(spread(b, before[other], row[:-1]))
             last.append((row[-1], before[other]))
         if name in changes:
             change = changes[name].node
@@ -129,13 +162,17 @@ def bind_state(lowering: Lowering, plan: Plan, changes: Mapping[str, Placed]) ->
         b.state_after(name, b.combine(none[1], *last), shift, fraction_bits=form.state_fraction, bits=form.bits)
 
 
-def _spread(b: CircuitBuilder, leaf: int, row: Sequence[int]) -> tuple[int, int]:
-    """(factor, node) of a leaf at every step, times the coefficients of `row`."""
-    shape = b.shape(leaf)
-    axes = range(len(shape))
-    if len(set(row)) == 1:
-        return row[0], b.axes(leaf, (-1, *axes), (len(row), *shape))
-    return 1, b.filter(b.axes(leaf, (-1, *axes), (1, *shape)), matrix([value] for value in row))
+def _bind_rooted(lowering: Lowering, name: str, form: WeightFormat, before: int, change: Placed) -> None:
+    """The leaf after the block as the nearest root of its mean of squares; between the steps moments have it."""
+    b, shape = lowering.builder, lowering.builder.shape(before)
+    terms = [(form.initial[name][-1], own_value(lowering, name, before))] if name in form.initial else []
+    if form.taps and form.taps[-1]:
+        total = b.filter(change.node, matrix(form.taps[-1:]))
+        terms.append((1, b.axes(total, tuple(axis + 1 for axis in range(len(shape))), shape)))
+    mean = b.combine((0, b.constant(shape, 0)), *terms)
+    root = square_root(b, mean, f"{name}/root", bits=ROOT_BITS, fraction_bits=form.fraction_bits // 2)
+    shift = form.fraction_bits // 2 - form.state_fraction
+    b.state_after(name, root, shift, fraction_bits=form.state_fraction, bits=form.bits)
 
 
 def filter_remarks(plan: Plan, formats: Mapping[str, WeightFormat]) -> dict[str, list[str]]:
@@ -149,11 +186,15 @@ def filter_remarks(plan: Plan, formats: Mapping[str, WeightFormat]) -> dict[str,
 
 def _sayings(plan: Plan, formats: Mapping[str, WeightFormat], name: str, form: WeightFormat) -> Iterator[str]:
     response = plan.responses[name]
+    if form.rooted:
+        yield "committed by its square root"
     if form.taps is not None and response.taps is not None:
-        error = _error(form.taps, response.taps, form.tap_bits)
+        exact_taps = coefficients(response) if form.rooted else response.taps
+        error = _error(form.taps, exact_taps, form.tap_bits)
         yield f"gradients count {_shown(form.taps)}, in units of 2^-{form.tap_bits}{error}"
     for other, row in form.initial.items():
-        exact, bits = response.initial[other], form.fraction_bits - formats[other].state_fraction
+        scale = formats[other].state_fraction * (2 if formats[other].rooted else 1)
+        exact, bits = response.initial[other], form.fraction_bits - scale
         if other != name or set(exact) != {1}:
             last = f"{written(row[-1] * Fraction(2) ** -bits)} of {'itself' if other == name else other}"
             error = _error([row], [exact], bits)

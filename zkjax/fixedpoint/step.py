@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from math import prod
+from math import prod, sqrt
 
 from zkjax.fixedpoint.nodes import (
     Axes,
@@ -29,9 +29,11 @@ from zkjax.fixedpoint.nodes import (
     Product,
     Public,
     PublicArray,
+    Ratio,
     RealNode,
     Reciprocal,
     Relu,
+    Root,
     Shape,
     Uniform,
     operands,
@@ -242,7 +244,12 @@ class StepGraph:
         return inner.node, tuple(by_axis[axis] for axis in range(len(self.shape(inner.node))))
 
     def multiplied(self, left: int, right: int) -> int:
-        """Elementwise product."""
+        """Elementwise product; times the reciprocal of a root it is a ratio."""
+        for other, inverse in ((left, right), (right, left)):
+            factor, inner = self.factored(inverse)
+            found = self.nodes[inner]
+            if isinstance(found, Reciprocal) and self._is_wide(found.node) and self.uniform_value(other) is None:
+                return self.scaled(factor, self.ratio(other, found.node))
         labels = tuple(range(len(self.shape(left))))
         return self.product(left, right, (labels, labels, labels))
 
@@ -289,6 +296,30 @@ class StepGraph:
         if isinstance(found, Axes) and set(range(len(self.shape(found.node)))) <= set(found.source):
             return self.scaled(1 / factor, self.axes(self.reciprocal(found.node), found.source, found.shape))
         return self.scaled(1 / factor, self.add(Reciprocal(self.shape(inner), inner)))
+
+    def root(self, node: int) -> int:
+        """The square root; broadcasts go outside."""
+        found = self.nodes[node]
+        value = self.uniform_value(node)
+        if value is not None and value >= 0:
+            return self.uniform(self.shape(node), Fraction(sqrt(value)))
+        if isinstance(found, Axes) and set(range(len(self.shape(found.node)))) <= set(found.source):
+            return self.axes(self.root(found.node), found.source, found.shape)
+        return self.add(Root(self.shape(node), node))
+
+    def ratio(self, numerator: int, divisor: int) -> int:
+        """numerator / divisor, entry by entry; scalar factors go outside, but stay with a numerator that is a sum."""
+        (a, inner), (b, divisor) = self.factored(numerator), self.factored(divisor)
+        if isinstance(self.nodes[inner], Linear | Paced):
+            a, inner = Fraction(1), numerator
+        return self.scaled(a / b, self.add(Ratio(self.shape(inner), inner, divisor)))
+
+    def _is_wide(self, node: int) -> bool:
+        """Whether `node` is a root, constants apart, and so has many bits."""
+        found = self.nodes[node]
+        if isinstance(found, Linear):
+            return any(self._is_wide(term) for _, term in found.terms)
+        return isinstance(found, Root)
 
     def maximum(self, node: int) -> int:
         """The largest entries along the last axis; positive factors go outside."""

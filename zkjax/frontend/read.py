@@ -15,6 +15,7 @@ import numpy as np
 
 from zkjax.errors import UserError
 from zkjax.fixedpoint.fuse import fused
+from zkjax.fixedpoint.moments import with_moments
 from zkjax.fixedpoint.nodes import DataLeaf, StateLeaf, renumbered
 from zkjax.fixedpoint.step import Change, Report, Step, StepGraph, pruned
 from zkjax.frontend.counters import PublicState, Schedule, followed, schedule
@@ -163,7 +164,7 @@ def _translated(
     rates = {name: rate for leaf, rate in found for name in parts[leaf.name]}
     changes = {name: replace(change, rate=rates[name]) for name, change in changes.items()}
     numbers = [(variable, inverse, line) for (variable, inverse), line in reader.values.numbers.items()]
-    step = fused(_step(graph, inputs, changes, kept, rows, tuple(reader.values.notes), reports))
+    step = with_moments(fused(_step(graph, inputs, changes, kept, rows, tuple(reader.values.notes), reports)))
     whole = Trace(program.inputs, (), tuple(reader.equations))
     prepared = {
         name: reader.preparation.prepared(whole, variable)

@@ -73,8 +73,6 @@ COLUMNS = "keep the parts of a tensor as leaves of their own, in the batch and i
 
 REMEDIES = {
     "and": "combine masks outside of the step; write relu6(x) as jnp.clip(x, 0, 6)",
-    "sqrt": "remove normalisation by a square root, or an optimiser other than plain SGD",
-    "rsqrt": "remove normalisation by a square root, or an optimiser other than plain SGD",
     "conv_general_dilated": "use dense layers",
     "rev": "use dense layers in place of convolutions; reverse data outside of the step",
     "reduce_window_max": "remove pooling",

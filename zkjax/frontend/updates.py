@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from zkjax.fixedpoint.nodes import Axes, Linear, Paced, StateLeaf
-from zkjax.fixedpoint.numbers import ONE, Number, constant, total
+from zkjax.fixedpoint.moments import expanded
+from zkjax.fixedpoint.nodes import Axes, Product, StateLeaf
+from zkjax.fixedpoint.numbers import ONE, Number
 from zkjax.fixedpoint.step import Change, StepGraph
 from zkjax.frontend.unsupported import Problem
 
 LINEAR = (
     "a new leaf of the state must be a sum of old leaves of its shape and of gradients, each times a constant or a "
-    "number that the step computes from its counters: adaptive optimisers and clipping are not supported yet"
+    "number that the step computes from its counters"
 )
 ONE_GRADIENT = (
     "let the leaves of one parameter (weights, momentum, averages) take up one and the same gradient: add its parts "
@@ -32,13 +33,15 @@ def updates(
 ) -> tuple[dict[str, Kept], dict[str, Change]]:
     """(what each leaf keeps of which leaf, what it moves by), from the nodes of the leaves after the step.
 
-    A leaf without an entry among the changes takes up no gradient. What is not linear becomes a problem.
+    A leaf without an entry among the changes takes up no gradient. What is not linear becomes a problem. A gradient
+    whose square is taken up as well stays one node, even if it is a sum.
     """
+    squared = {node.left for node in graph.nodes if isinstance(node, Product) and node.left == node.right}
     kept: dict[str, Kept] = {}
     moved: dict[str, dict[int, Number]] = {}
     for name, node in after.items():
         kept[name], moved[name] = {}, {}
-        for base, number in expanded(graph, node).items():
+        for base, number in expanded(graph.nodes, node, squared).items():
             found = graph.nodes[base]
             if isinstance(found, StateLeaf):
                 kept[name][found.name] = number
@@ -51,23 +54,6 @@ def updates(
     for names in coupled(kept):
         changes |= _changes(graph, after, {name: moved[name] for name in names if moved.get(name)}, problems)
     return {name: kept.get(name, {name: ONE}) for name in state}, changes
-
-
-def expanded(graph: StepGraph, node: int) -> dict[int, Number]:
-    """`node` as a sum of nodes that are no sums, each times a public number."""
-    found = graph.nodes[node]
-    match found:
-        case Linear(terms=terms):
-            parts: dict[int, list[Number]] = {}
-            for coefficient, term in terms:
-                for base, number in expanded(graph, term).items():
-                    parts.setdefault(base, []).append(number.scaled(coefficient))
-            sums = {base: total(numbers) for base, numbers in parts.items()}
-            return {base: number for base, number in sums.items() if number.terms}
-        case Paced(node=inner, number=place):
-            return {base: number.paced(place) for base, number in expanded(graph, inner).items()}
-        case _:
-            return {node: constant(1)}
 
 
 def coupled(kept: Mapping[str, Kept]) -> list[list[str]]:

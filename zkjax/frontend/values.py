@@ -18,6 +18,12 @@ TIE_NOTE = "a derivative at exactly zero counts as the one to the left of zero (
 MASK_NOTE = "at exactly zero a mask counts as it does to the left of zero"
 
 
+MAY_BE_ZERO = (
+    "divide by constants, by sums of exponentials, or by a root with a positive constant beside or under it; to clip "
+    "by a norm, select as optax.clip_by_global_norm does"
+)
+
+
 @dataclass(frozen=True)
 class Real:
     """A node of the step."""
@@ -101,7 +107,17 @@ class Stack:
     parts: tuple[Value, ...]
 
 
-Value = Real | Sign | Public | Infinite | Places | Label | Chosen | Indices | Stack
+@dataclass(frozen=True)
+class Unsafe:
+    """factor * numerator / divisor, of a scalar that may be zero: to be selected where it is not, and nothing else."""
+
+    shape: tuple[int, ...]
+    numerator: int
+    divisor: int
+    factor: Fraction
+
+
+Value = Unsafe | Real | Sign | Public | Infinite | Places | Label | Chosen | Indices | Stack
 
 
 class Values:
@@ -134,7 +150,7 @@ class Values:
         return Real(self.graph.uniform(constant.shape, _exact(value)))
 
     def shape(self, value: Value) -> tuple[int, ...]:
-        if isinstance(value, Infinite | Places | Public):
+        if isinstance(value, Infinite | Places | Public | Unsafe):
             return value.shape
         if isinstance(value, Stack):
             return (len(value.parts), *self.shape(value.parts[0]))
@@ -154,6 +170,8 @@ class Values:
                 return self.selected_product(value, self.graph.uniform(self.shape(value), 1))
             case Public():
                 return self.public(value)
+            case Unsafe():
+                raise Refused("a division by a value that may be zero", MAY_BE_ZERO)
             case Infinite(number=number):
                 raise Refused(f"the constant {number}", "remove infinities and NaN from the step")
             case Stack():

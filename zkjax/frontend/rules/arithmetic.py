@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
-from zkjax.fixedpoint.signs import is_positive
+from zkjax.fixedpoint.nodes import Root
+from zkjax.fixedpoint.signs import is_offset, is_positive
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
 from zkjax.frontend.unsupported import Refused
-from zkjax.frontend.values import Public, Real, Sign, Value, Values
+from zkjax.frontend.values import MAY_BE_ZERO, Public, Real, Sign, Unsafe, Value, Values
 
 MAX_POWER = 8
 POWERS = (
@@ -55,6 +57,10 @@ def _sum(function: Callable[[Fraction, Fraction], Fraction], sign: int) -> Rule:
 
 
 def _mul(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    for value, other in (inputs, inputs[::-1]):
+        number = values.number(other)
+        if isinstance(value, Unsafe) and number is not None and value.shape == equation.outputs[0].shape:
+            return replace(value, factor=value.factor * number)
     left, right = _stretched(values, equation, inputs)
     masks = _on_signs(values, operator.mul, left, right)
     if masks is not None:
@@ -72,6 +78,8 @@ def _div(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     if isinstance(inputs[1], Public):
         inputs = [inputs[0], Real(values.public(inputs[1], inverse=True))]
         return _mul(values, equation, inputs)
+    if isinstance(inputs[1], Real) and _may_be_zero(values, inputs[1].node):
+        return Unsafe(equation.outputs[0].shape, values.real(inputs[0]), inputs[1].node, Fraction(1))
     left, right = _stretched(values, equation, inputs)
     number = values.number(right)
     if number == 0:
@@ -87,12 +95,19 @@ def _div(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     return Real(values.graph.scaled(1 / number, values.real(left)))
 
 
+def _may_be_zero(values: Values, node: int) -> bool:
+    """Whether `node` is a norm: the root of one number, without a constant that keeps it from zero."""
+    nodes = values.graph.nodes
+    norm = isinstance(nodes[node], Root) and not nodes[node].shape
+    return norm and not is_positive(nodes, node) and not is_offset(nodes, node)
+
+
 def _reciprocal(values: Values, value: Value) -> int:
     node = values.real(value)
     if values.graph.is_data(node):
         raise Refused("a division by data", "divide before the data enter the step")
-    if not is_positive(values.graph.nodes, node):
-        raise Refused("a division by a value that is not constant", "divide by constants, or by sums of exponentials")
+    if not is_positive(values.graph.nodes, node) and not is_offset(values.graph.nodes, node):
+        raise Refused("a division by a value that may be zero", MAY_BE_ZERO)
     return values.graph.reciprocal(node)
 
 

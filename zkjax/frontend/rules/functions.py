@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zkjax.fixedpoint.signs import is_offset, is_positive
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
 from zkjax.frontend.unsupported import Refused
@@ -21,6 +22,17 @@ def _function(formula: str) -> Rule:
         return Real(values.graph.function(formula, node))
 
     return rule
+
+
+def _sqrt(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    return Real(values.graph.root(of_the_model(values, values.real(inputs[0]), "a square root")))
+
+
+def _rsqrt(values: Values, equation: Equation, inputs: list[Value]) -> Value:
+    root = values.graph.root(of_the_model(values, values.real(inputs[0]), "a square root"))
+    if not is_positive(values.graph.nodes, root) and not is_offset(values.graph.nodes, root):
+        raise Refused("a division by a root that may be zero", "add a positive constant under the root")
+    return Real(values.graph.reciprocal(root))
 
 
 def _reduce_max(values: Values, equation: Equation, inputs: list[Value]) -> Value:
@@ -52,6 +64,8 @@ RULES: dict[str, Rule] = {
     "tanh": _function("tanh(x)"),
     "erf": _function("erf(x)"),
     "erfc": _function("1 - erf(x)"),
+    "sqrt": _sqrt,
+    "rsqrt": _rsqrt,
     "reduce_max": _reduce_max,
     "is_finite": _is_finite,
 }

@@ -5,14 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from math import inf
 
-from zkjax.fixedpoint.nodes import Relu
+from zkjax.fixedpoint.nodes import Ratio, Relu
 from zkjax.fixedpoint.signs import is_nonnegative, is_positive
 from zkjax.frontend.rules.agreement import agreement
 from zkjax.frontend.rules.indexing import compared, label_node
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
 from zkjax.frontend.unsupported import Refused
-from zkjax.frontend.values import MASK_NOTE, Infinite, Label, Places, Real, Sign, Value, Values
+from zkjax.frontend.values import MASK_NOTE, MAY_BE_ZERO, Infinite, Label, Places, Real, Sign, Unsafe, Value, Values
 
 Pattern = tuple[int, int, int]
 
@@ -149,6 +149,8 @@ def _select_n(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     label = _wrapped_label(values, inputs) if equation.outputs[0].dtype.kind in "iu" else None
     if label is not None:
         return values.stretched(label, shape)
+    if any(isinstance(value, Unsafe) for value in inputs):
+        return _norm_clipped(values, inputs, shape)
     which, *cases = (values.stretched(value, shape) for value in inputs)
     if len(cases) != 2:
         raise Refused(f"a selection between {len(cases)} cases", "nest selections between two")
@@ -160,6 +162,24 @@ def _select_n(values: Values, equation: Equation, inputs: list[Value]) -> Value:
     mask, (off, on) = values.real(which), map(values.real, cases)
     change = values.graph.multiplied(mask, values.graph.linear([(1, on), (-1, off)]))
     return Real(values.graph.linear([(1, off), (1, change)]))
+
+
+def _norm_clipped(values: Values, inputs: list[Value], shape: tuple[int, ...]) -> Value:
+    """t where |norm| < most, else most * t / norm: t times most / max(norm, most), which divides by zero nowhere."""
+    which, quotient, kept = inputs
+    graph = values.graph
+    if not isinstance(quotient, Unsafe) or not isinstance(which, Sign):
+        raise Refused("a division by a value that may be zero", MAY_BE_ZERO)
+    most = graph.flat_terms(graph.linear([(1, quotient.divisor), (-1, which.node)]))
+    (limit, *others) = [values.number(Real(node)) for node in most] or [None]
+    below = which.negative == 1 and which.positive == 0
+    same = isinstance(kept, Real) and kept.node == quotient.numerator
+    if limit is None or others or not below or not same or quotient.factor != limit or limit <= 0:
+        raise Refused("a selection between a value and a quotient that may be by zero", MAY_BE_ZERO)
+    one = graph.uniform((), limit)
+    largest = graph.linear([(1, graph.relu(which.node)), (1, one)])
+    scale = values.stretched(Real(graph.add(Ratio((), one, largest))), shape)
+    return Real(graph.multiplied(quotient.numerator, values.real(scale)))
 
 
 def _wrapped_label(values: Values, inputs: list[Value]) -> Label | None:
