@@ -269,7 +269,10 @@ def test_a_key_in_the_state_that_the_batch_moves():
         (lambda w, b: jnp.mean((b["image"] @ w) ** 0.5), "exponent -1/2"),
         (lambda w, b: jnp.mean((b["image"] @ w).reshape(2, 6) ** 2), "a reshape of a computed value"),
         (lambda w, b: jnp.mean(b["image"] @ w * (1.0 + jnp.inf)), "the constant inf"),
-        (lambda w, b: jnp.mean((b["image"] @ w)[:, jnp.argmax(b["label"][0])]), "'argmax'"),
+        (
+            lambda w, b: jnp.mean((b["image"] @ w)[jnp.arange(4), jnp.argmax(b["image"] @ w, axis=-1)]),
+            "a computation with indices",
+        ),
         (
             lambda w, b: jnp.mean(jax.lax.scan(lambda c, x: (c + x @ w, 0.0), jnp.zeros(3), b["image"])[0]),
             "a turn of a loop",

@@ -286,8 +286,10 @@ CASES = {
     "outputs": (lambda c: published(c, *[Output(f"o{i}", OUTPUT, 0) for i in range(65)]), "too many outputs"),
     "output without a name": (lambda c: published(c, Output("", OUTPUT, 0)), "output without a name"),
     "output of nothing": (lambda c: published(c, Output("o", 13, 0)), "output 'o' names no node"),
+    "output of a negative node": (lambda c: published(c, Output("o", -1, 0)), "output 'o' names no node"),
     "output without steps": (lambda c: published(c, Output("o", DATA, 0)), "output 'o' has no axis of steps"),
     "output bits": (lambda c: published(c, Output("o", OUTPUT, 65)), "output 'o' has illegal fraction bits"),
+    "output negative bits": (lambda c: published(c, Output("o", OUTPUT, -65)), "output 'o' has illegal fraction bits"),
     "output twice": (lambda c: published(c, Output("o", OUTPUT, 0), Output("o", GATE, 0)), "two outputs share a name"),
     "output no integer": (lambda c: published(c, Output("o", "8", 0)), "an output has a node of another type"),
     "output too long": (
@@ -355,3 +357,20 @@ def test_every_rule_has_a_case(monkeypatch):
     broken = {rule for change, _ in CASES.values() for rule in recorded(monkeypatch, change(small()))[1]}
     assert len(broken) > 40
     assert [rule for rule in checked - broken if "of another type" not in rule] == []
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        [Output(f"o{i}", OUTPUT, bits) for i, bits in enumerate([64, -64] * 32)],
+        [Output("o", 13, 0)],
+    ],
+)
+def test_as_many_outputs_as_there_may_be(outputs):
+    """64 of them; 2^16 numbers; 64 fraction bits either way."""
+    published(appended(small(), Constant((2, 1 << 15), 1)), *outputs).check()
+
+
+def test_the_first_node_may_be_published():
+    nodes = (Committed((1, 2), "data", "x", 0), *bare().nodes[1:])
+    published(replace(bare(), rows=1, nodes=nodes), Output("o", 0, 0)).check()

@@ -23,12 +23,13 @@ from zkjax.statement.circuit import (
     Contract,
     Filter,
     Lookup,
+    Output,
     Positions,
     Public,
     Rows,
 )
 from zkjax.statement.filters import earlier, matrix
-from zkjax.statement.ranges import UNBOUNDED, RangeError, check_ranges
+from zkjax.statement.ranges import UNBOUNDED, RangeError, check_published, check_ranges
 from zkjax.statement.tables import Table
 
 BIT, BYTE, WORD, SIGNED = (
@@ -317,6 +318,30 @@ def test_a_zero_node_may_not_wrap():
         else:
             with pytest.raises(RangeError, match="zero node 8 may wrap around"):
                 check_ranges(c)
+
+
+def test_an_output_may_not_wrap():
+    for size, legal in ((P - 1, True), (P, False)):
+        c = leaf_at(size, 0, WORD)
+        c = replace(c, lookups=c.lookups[:3], outputs=(Output("o", 8, 0),))
+        if legal:
+            check_ranges(c)
+        else:
+            with pytest.raises(RangeError, match="output 'o' may wrap around"):
+                check_ranges(c)
+
+
+@pytest.mark.parametrize(("values", "legal"), [([-3, 5], True), ([0, 0], True), ([-4, 0], False), ([0, 6], False)])
+def test_a_published_number_lies_in_the_interval_of_its_node(values, legal):
+    c = replace(leaf_at(1, 0, WORD), outputs=(Output("first", 0, 0), Output("o", 1, 0)))
+    intervals = [(0, 0), (-3, 5)]
+    published = (np.zeros(2, np.int64), np.array(values))
+    if legal:
+        check_published(c, published, intervals)
+        return
+    with pytest.raises(RangeError, match="output 'o' holds a number that it cannot have") as caught:
+        check_published(c, published, intervals)
+    assert (caught.value.expected, caught.value.got) == ("-3..5", min(values) if min(values) < -3 else max(values))
 
 
 def test_every_coordinate_of_a_tuple_is_bounded():
