@@ -108,8 +108,8 @@ def test_nothing_secret_is_a_constant_of_the_program():
     lowered, data, before, schedule = dense_inputs(DenseShape(widths=(40, 30, 20), rows=50), 0)
     program = executor(lowered)
     with jax.enable_x64(True):
-        closed = jax.make_jaxpr(program.trace)(data, before, schedule.astype(np.int32))
-        compiled = program.program.lower(data, before, schedule.astype(np.int32)).compile()
+        closed = jax.make_jaxpr(program.trace)(data, before, schedule.astype(np.int32), {})
+        compiled = program.program.lower(data, before, schedule.astype(np.int32), {}).compile()
     assert all(np.size(constant) <= 1 for constant in closed.consts)
     text = compiled.as_text()
     constants = [line for line in text.splitlines() if " constant({" in line]

@@ -208,7 +208,7 @@ class Reports:
             lowering, value = self.lowering, self.narrow(index)
             name = lowering.names.unique(f"{lowering.names.layer(index)}/sign")
             lowering.lookup_lines[name] = lowering.step.lines[index]
-            made = positive(lowering.builder, value.node, name, bits=value.bound.bit_length())
+            made = positive(lowering.builder, value.node, name, bits=(value.bound - 1).bit_length())
             self._signs[index] = Placed(made, 0, 1)
         return self._signs[index]
 
