@@ -135,14 +135,20 @@ def report(run: Run, step: Step, plan: Plan, state: Mapping[str, Any], batches: 
 def leaf_reports(plan: Plan, circuit: Circuit) -> tuple[LeafReport, ...]:
     """The choice for every leaf of the state.
 
-    What the optimiser commits for a leaf are the tensors of its shape that no other leaf is moved by, with their limbs.
+    What the optimiser commits for a leaf are the tensors of its shape that bear its name, as the gradient of an
+    adaptive optimiser does, or that move no other leaf; with their limbs.
     """
     needed = {name: _needed(plan.step, change.node) for name, change in plan.step.changes.items()}
     found = []
     for name, form in plan.weights.items():
         shape = plan.step.nodes[plan.step.state[name]].shape
         own = needed.get(name, set()).difference(*(nodes for other, nodes in needed.items() if other != name))
-        made = {tensor.name for tensor in plan.tensors if tensor.node in own and tensor.shape == shape}
+        path = f"{name.partition('/')[2] or name}/"
+        made = {
+            tensor.name
+            for tensor in plan.tensors
+            if tensor.shape == shape and (tensor.node in own or tensor.name.startswith(path))
+        }
         committed = sum(
             prod(node.shape) // circuit.steps
             for node in (circuit.nodes[index] for index in circuit.committed("advice"))
