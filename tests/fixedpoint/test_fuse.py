@@ -83,6 +83,22 @@ def sum_of_several(graph, z, g):
     return graph.linear([(1, graph.function("tanh(x)", z)), (2, graph.function("tanh(x)", g)), (3, z)])
 
 
+def over_a_sum(graph, z, g):
+    """Summed and repeated as often as there were entries: no rearrangement."""
+    total = graph.axes(graph.function("exp(x)", z), (0,), (ROWS,))
+    return times(graph, graph.reciprocal(graph.axes(total, (0, -1), (ROWS, UNITS))), g)
+
+
+def by_a_root(graph, z, g):
+    """As a normalisation has it: one number a row, through an axis of one entry; the root, and its cube."""
+    squares = graph.axes(graph.product(z, z, ((0, 1), (0, 1), (0,))), (0, -1), (ROWS, 1))
+    radicand = graph.linear([(1, squares), (1, graph.uniform((ROWS, 1), 1))])
+    root = graph.function("1/sqrt(x)", radicand)
+    cube = graph.multiplied(root, graph.reciprocal(radicand))
+    row = graph.axes(cube, (0,), (ROWS,))
+    return times(graph, g, graph.broadcast(root, (ROWS, UNITS)), graph.axes(row, (0, -1), (ROWS, UNITS)))
+
+
 EXPRESSIONS = {
     silu_gradient: 1,
     gated: 1,
@@ -91,6 +107,8 @@ EXPRESSIONS = {
     alone: 1,
     reciprocal: 1,
     sum_of_several: 2,
+    over_a_sum: 1,
+    by_a_root: 2,
 }
 
 

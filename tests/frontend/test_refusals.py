@@ -51,7 +51,7 @@ def test_several_operations_are_reported_at_once_with_their_lines():
         @nn.compact
         def __call__(self, x):
             x = jnp.cbrt(nn.Dense(4)(x))
-            x = jnp.cumsum(x, axis=-1)
+            x = jnp.cumsum(nn.LayerNorm()(x), axis=-1)
             return nn.Dense(3)(jnp.sort(x, axis=-1))
 
     error = refused_model(Fancy())

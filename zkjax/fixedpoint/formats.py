@@ -37,6 +37,9 @@ RECIPROCAL_ROOM = 4
 DIVISOR_BITS = 32
 # Published outputs are multiples of 2**-REPORT_FRACTION.
 REPORT_FRACTION = 16
+# Functions with a root: bits of their values at the calibrated size beyond `bits`, and how much larger they may become.
+ROOT_EXTRA = 2
+ROOT_ROOM = 4
 LEAST_STATE_BITS = 1
 MEMORY_HEADROOM = 6
 # Ranges of memories come in steps of so many bits, so that few tables serve all.

@@ -13,6 +13,7 @@ function of their own (sums, rectifiers, products) stay as they are.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
@@ -31,6 +32,7 @@ from zkjax.fixedpoint.nodes import (
     Product,
     Reciprocal,
     Relu,
+    Shape,
     StateLeaf,
     Uniform,
     operands,
@@ -147,7 +149,8 @@ class _Fusion:
         odd = Fraction(1) if form.others else odd_part(form.scale) * self.taken_in.get(index, 1)
         form = replace(form, text=_joined(literal(odd), form.text), scale=form.scale / odd)
         assert form.base is not None
-        result = self.graph.add(Function(shape, form.base, form.text))
+        result = self.graph.function(form.text, form.base)
+        assert self.graph.shape(result) == shape
         for other in form.others:
             result = self.graph.multiplied(other, result)
         return self.graph.scaled(form.scale, result)
@@ -205,6 +208,13 @@ class _Fusion:
                 return self._sum(terms)
             case Product() if found.left_labels == found.right_labels == found.out_labels:
                 return self._times(self.form(found.left), self.form(found.right))
+            case Product() if self._is_entrywise(found):
+                source = [found.left_labels.index(label) for label in found.out_labels]
+                left, right = (self._moved(self.form(node), source, found.shape) for node in (found.left, found.right))
+                return self._times(left, right)
+            case Axes(node=node, source=source, shape=shape) if self._keeps_entries(found):
+                still = self.form(node)
+                return None if still.base is None else self._moved(still, source, shape)
             case Relu(node=node):
                 inner, sign = _univariate(self.form(node)), _sign(self.form(node))
                 return inner and sign and replace(inner, text=f"({inner.text})*{sign.text}")
@@ -217,11 +227,30 @@ class _Fusion:
                     return Form((), self.node(node), formula, True)
                 return Form((), inner.base, composed(formula, inner.text), True)
             case Reciprocal(node=node):
-                inner = self.form(node)
-                if not inner.deep or inner.others:
+                divisor = self.form(node)
+                if divisor.others or divisor.base is None:
                     return None
-                return replace(inner, text=f"1/({inner.text})", scale=1 / inner.scale)
+                return replace(divisor, text=f"1/({divisor.text})", scale=1 / divisor.scale)
         return None
+
+    def _keeps_entries(self, axes: Axes) -> bool:
+        """Whether only axes of one entry come and go, and others are exchanged."""
+        own = self.step.nodes[axes.node].shape
+        gone = [size for axis, size in enumerate(own) if axis not in axes.source]
+        new = [size for size, axis in zip(axes.shape, axes.source, strict=True) if axis == -1]
+        return all(size == 1 for size in gone + new)
+
+    def _is_entrywise(self, product: Product) -> bool:
+        """Whether only axes of one entry are summed, so that the product is one of entries."""
+        sizes = dict(zip(product.left_labels, self.step.nodes[product.left].shape, strict=True))
+        summed = set(product.left_labels) - set(product.out_labels)
+        return product.left_labels == product.right_labels and all(sizes[label] == 1 for label in summed)
+
+    def _moved(self, form: Form, source: Sequence[int], shape: Shape) -> Form:
+        """The form with axes of one entry added or taken away, or axes exchanged."""
+        others = tuple(sorted(self.graph.axes(node, source, shape) for node in form.others))
+        base = None if form.base is None else self.graph.axes(form.base, source, shape)
+        return replace(form, others=others, base=base)
 
     def _times(self, left: Form, right: Form) -> Form | None:
         if left.base is not None and right.base is not None and left.base != right.base:
@@ -319,6 +348,11 @@ def _sign(form: Form) -> Form | None:
 def composed(outer: str, inner: str) -> str:
     """outer(inner(x))."""
     return re.sub(r"\bx\b", inner if inner == "x" else f"({inner})", outer)
+
+
+def has_root(formula: str) -> bool:
+    """Whether a formula takes a root, and so may be large where its argument is small."""
+    return "sqrt(" in formula
 
 
 def _joined(left: str, right: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -17,7 +18,7 @@ from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.functions import divide, look_up, maximum, one_hot
 from zkjax.errors import UserError
 from zkjax.fixedpoint import adaptive, filters
-from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged
+from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged, origin
 from zkjax.fixedpoint.arrays import MAX_TEXT, in_integers
 from zkjax.fixedpoint.bounds import check_coefficient
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, constant_fraction, exponent, is_short, ratio, short, written
@@ -30,10 +31,13 @@ from zkjax.fixedpoint.formats import (
     RECIPROCAL_BITS,
     RECIPROCAL_ROOM,
     ROOM_BITS,
+    ROOT_EXTRA,
+    ROOT_ROOM,
     DataFormat,
     Precision,
     TensorFormat,
 )
+from zkjax.fixedpoint.fuse import composed, has_root
 from zkjax.fixedpoint.naming import Names
 from zkjax.fixedpoint.nodes import (
     Axes,
@@ -61,7 +65,7 @@ from zkjax.fixedpoint.numbers import Values, number
 from zkjax.fixedpoint.placed import WIDE, Placed
 from zkjax.fixedpoint.rates import Fold
 from zkjax.fixedpoint.reports import Reports
-from zkjax.fixedpoint.signs import is_spread
+from zkjax.fixedpoint.signs import is_nonnegative, is_spread
 from zkjax.fixedpoint.step import Step
 from zkjax.statement.filters import matrix
 from zkjax.statement.formulas import MAX_FRACTION, parse
@@ -314,7 +318,8 @@ class Lowering:
 
     def tabled(self, index: int, node: Function, value: Placed, bits: int) -> Placed:
         """By a table over all that the argument `value` can be; values of `bits` magnitude bits."""
-        kind = "exp" if node.formula == "exp(x)" else "function"
+        formula = node.formula
+        kind = "exp" if formula == "exp(x)" else "function"
         name = self.names.unique(f"{self.names.layer(index)}/{kind}")
         self.lookup_lines[name] = self.step.lines[index]
         if is_spread(self.step.nodes, node.node):
@@ -322,8 +327,11 @@ class Lowering:
         else:
             committed = value.bound == self.precision.wide
             lo, hi = -value.bound, value.bound - committed
-            fraction = self.output_fraction(index, node.formula, value.fraction, bits)
-        return self.looked_up(index, value, Table("function", lo, hi, 0, node.formula, value.fraction, fraction), name)
+            if has_root(formula) and self._is_of_positive(node, formula, value.fraction):
+                formula, fraction = self._with_floor(index, formula, value.fraction)
+            else:
+                fraction = self.output_fraction(index, formula, value.fraction, bits)
+        return self.looked_up(index, value, Table("function", lo, hi, 0, formula, value.fraction, fraction), name)
 
     def looked_up(self, index: int, value: Placed, table: Table, name: str) -> Placed:
         if not table.is_legal():
@@ -353,6 +361,41 @@ class Lowering:
         if largest == 0:
             return bits
         return min(max(bits - exponent(largest), 0), MAX_FRACTION)
+
+    def _is_of_positive(self, node: Function, formula: str, fraction: int) -> bool:
+        """Whether it is the positive arguments that count: others do not occur, or all have one value, or none."""
+        if is_nonnegative(self.step.nodes, node.node):
+            return True
+        with np.errstate(all="ignore"):
+            negative = real(parse(formula), -np.arange(1.0, self.precision.limit) * 2.0**-fraction)
+        return not np.isfinite(negative).all() or bool((negative == negative[0]).all())
+
+    def _with_floor(self, index: int, formula: str, fraction: int) -> tuple[str, int]:
+        """(the formula with arguments below a floor raised to it, fraction bits of its values).
+
+        What is divided by a root has no bound near zero. The floor is the least power of two at which the formula is
+        at most ROOT_ROOM bits larger than calibrated; bits go to the calibrated size.
+        """
+        alike = [i for i, node in enumerate(self.step.nodes) if isinstance(node, Function) and node.formula == formula]
+        size = exponent(max(self.magnitude(i) for i in alike))
+        floor = next(
+            (
+                power
+                for power in range(-fraction, self.precision.bits - fraction)
+                if abs(real(parse(formula), np.array([2.0**power]))[0]) <= 2.0 ** (size + ROOT_ROOM)
+            ),
+            self.precision.bits - fraction,
+        )
+        least = Fraction(2) ** floor
+        self._approximated_below(formula, least)
+        written_least = f"({least})" if least.denominator != 1 else f"{least}"
+        raised = f"(x - {written_least})*positive(x - {written_least}) + {written_least}"
+        return composed(formula, raised), min(max(self.precision.bits + ROOT_EXTRA - size, 0), MAX_FRACTION)
+
+    def _approximated_below(self, formula: str, least: Fraction) -> None:
+        text = f"{formula} of what is less than {written(least)} counts as that of {written(least)}"
+        if text not in self.approximations:
+            self.approximations.append(text)
 
     def largest(self, index: int, inner: int, value: Placed) -> tuple[Placed, Placed]:
         """(the largest entries, the one-hot form of their first places) of `value`, which is that of node `inner`."""
@@ -440,14 +483,22 @@ class Lowering:
         largest = self.magnitude(index)
         if index in self.roles.logits:
             return precision.bits + ROOM_BITS - max(least, exponent(largest) + LOGIT_ROOM)
-        arguments = [other for other in self.roles.arguments if not is_spread(self.step.nodes, other)]
-        if index in arguments:  # one format for all, so that layers share tables
-            largest = max(self.magnitude(other) for other in arguments)
+        if index in self.roles.arguments:  # one format for all of a kind, so that layers share tables
+            rooted = self.roles.arguments & self._rooted_arguments
+            alike = rooted if index in rooted else self.roles.arguments - rooted
+            spread = [other for other in alike if is_spread(self.step.nodes, other)]
+            largest = max((self.magnitude(other) for other in alike - set(spread)), default=largest)
         if index in self.roles.gradients or index in self.roles.losses:
             reserve = precision.gradient_headroom + precision.gradient_cut
         else:
             reserve = precision.forward_headroom
         return precision.bits - reserve - exponent(largest)
+
+    @cached_property
+    def _rooted_arguments(self) -> frozenset[int]:
+        """The arguments of formulas with a root: variances, of another size than what activations read."""
+        functions = [node for node in self.step.nodes if isinstance(node, Function)]
+        return frozenset(origin(self.step, node.node) for node in functions if has_root(node.formula))
 
     def magnitude(self, index: int) -> float:
         """The calibrated magnitude of a node, folded; refused if it is zero or infinite."""

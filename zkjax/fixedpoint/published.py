@@ -24,6 +24,7 @@ from zkjax.statement.circuit import Circuit, Committed
 
 MAX_ROUNDS = 8
 MOST_MOVED = 60  # bits; no legal format needs more at once
+PRESENT = 20  # the other way round: make it need one, and then see which
 ABSENT = -20  # a tensor that the published circuit does not round: make it need no rounding here
 
 _DATA_REMARK = re.compile(r"data (.+): integers in \[(-?\d{1,9}), (\d{1,9})\] times 2\^-(\d{1,3})")
@@ -111,6 +112,8 @@ def _approached(
         moves: dict[int, int] = {}
         for tensor in plan.tensors:
             if not tensor.shift:
+                if tensor.name in formats.tensors:
+                    moves[tensor.node] = PRESENT
                 continue
             if tensor.name in formats.tensors:
                 moves[tensor.node] = tensor.fraction_bits - formats.tensors[tensor.name]

@@ -281,7 +281,12 @@ class StepGraph:
         return self.scaled(factor, self.add(Gated(self.shape(node), gate, inner)))
 
     def function(self, formula: str, node: int) -> int:
-        """The function of one variable, entry by entry."""
+        """The function of one variable, entry by entry; broadcasts go outside: equal entries are looked up once."""
+        found = self.nodes[node]
+        if isinstance(found, Axes) and all(
+            axis in found.source or size == 1 for axis, size in enumerate(self.shape(found.node))
+        ):
+            return self.axes(self.function(formula, found.node), found.source, found.shape)
         return self.add(Function(self.shape(node), node, formula))
 
     def reciprocal(self, node: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zkjax.fixedpoint.nodes import Axes, Linear, Paced, StateLeaf
 from zkjax.fixedpoint.signs import is_offset, is_positive
 from zkjax.frontend.rules.rule import Rule
 from zkjax.frontend.trace import Equation
@@ -29,10 +30,26 @@ def _sqrt(values: Values, equation: Equation, inputs: list[Value]) -> Value:
 
 
 def _rsqrt(values: Values, equation: Equation, inputs: list[Value]) -> Value:
-    root = values.graph.root(of_the_model(values, values.real(inputs[0]), "a square root"))
-    if not is_positive(values.graph.nodes, root) and not is_offset(values.graph.nodes, root):
+    """Of variances by a table, since calibration shows their size; of a memory of the state by a wide root."""
+    graph, node = values.graph, of_the_model(values, values.real(inputs[0]), "a square root")
+    if not _takes_up_state(values, node):
+        return Real(graph.function("1/sqrt(x)", node))
+    root = graph.root(node)
+    if not is_positive(graph.nodes, root) and not is_offset(graph.nodes, root):
         raise Refused("a division by a root that may be zero", "add a positive constant under the root")
-    return Real(values.graph.reciprocal(root))
+    return Real(graph.reciprocal(root))
+
+
+def _takes_up_state(values: Values, node: int) -> bool:
+    """Whether a leaf of the state is a term of the sum that `node` is."""
+    match values.graph.nodes[node]:
+        case StateLeaf():
+            return True
+        case Linear(terms=terms):
+            return any(_takes_up_state(values, term) for _, term in terms)
+        case Axes(node=inner) | Paced(node=inner):
+            return _takes_up_state(values, inner)
+    return False
 
 
 def _reduce_max(values: Values, equation: Equation, inputs: list[Value]) -> Value:
