@@ -111,7 +111,8 @@ def assert_trains(
 ) -> tuple[float, float]:
     """Five epochs, each a block calibrated where it begins: the accuracy is within a point of float32's.
 
-    Prints the curves of accuracy and, if it is the auxiliary output of the step, of the loss, over the batches of each epoch.
+    Prints the curves of accuracy and, if the step has an auxiliary output, of that as its loss over the batches of
+    each epoch.
     """
     ours = theirs = state
     step = jax.jit(train_step)
