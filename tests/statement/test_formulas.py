@@ -25,6 +25,7 @@ CASES = [
     ("log(x + 3)", -700, 65000, 8, 20),
     ("sqrt(x)", 0, 65535, 8, 12),
     ("erf(x)", -1500, 1500, 8, 16),
+    ("erf(x)", -1500, 1500, 9, 32),
     ("x*(1 + erf(x*11863283/16777216))/2", -1500, 1500, 8, 12),
     ("positive(x)*x - positive(-x)*(1 - exp(x))", -3000, 3000, 8, 12),
     ("exp(-x*x)/(1 + exp(-x))", -1500, 1500, 8, 12),
@@ -138,3 +139,13 @@ def test_a_formula_is_short_and_in_ascii(text):
     with pytest.raises(FormulaError, match="must have 1 to 4096 ASCII characters"):
         parse(text)
     assert parse("x" + " " * 4095).name == "x"
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * MAX_DEPTH + "x", "(" * MAX_DEPTH + "x" + ")" * MAX_DEPTH, "x" + "+1" * MAX_DEPTH]
+)
+def test_the_greatest_depth_is_a_formula(text):
+    assert parse(text).name in ("x", "-", "+")
+    deeper = {"-": "-" + text, "(": f"({text})", "x": text + "+1"}[text[0]]
+    with pytest.raises(FormulaError, match="nested deeper than 64"):
+        parse(deeper)

@@ -13,7 +13,20 @@ from tests.statement.circuits import PRODUCT, QUOTIENT, REMAINDER, STATE, append
 from tests.statement.random_circuits import random_circuit
 from tests.witness.cases import odd_block
 from zkjax.fields.mersenne61 import K
-from zkjax.statement.circuit import CircuitError, Combine, Constant, Contract, Lookup, operands
+from zkjax.statement import plan as plan_module
+from zkjax.statement.circuit import (
+    Axes,
+    Circuit,
+    CircuitError,
+    Combine,
+    Committed,
+    Constant,
+    Contract,
+    Filter,
+    Lookup,
+    Rows,
+    operands,
+)
 from zkjax.statement.claims import ClaimSet, EqualityCache
 from zkjax.statement.layout import tensor_bits
 from zkjax.statement.opening import OpenEndError, batch, committed_terms, pad_form
@@ -252,6 +265,38 @@ def test_a_quadratic_relation_left_over_is_no_proof():
     owed = Relations(quadratics=[Quadratic((), Hidden.known(0))])
     with pytest.raises(OpenEndError, match="left over"):
         batch(K(3), ClaimSet(small(), np.zeros((2, 2), int)), owed)
+
+
+def test_the_work_of_claims_counted_by_hand(monkeypatch):
+    """256 for each claim and each of its axes, one for each entry of a vector; and what its kind adds."""
+    nodes = (
+        Committed((5, 3), "data", "x", 0),
+        *(Committed((4,), oracle, "w", 0) for oracle in ("before", "after", "advice")),
+        Rows((2, 3, 3), 0),
+        Filter((2, 4), 7, (((1, 1), (1, 2)), ((2, 3),))),
+        Contract((4,), 1, 3, (0,), (0,), (0,)),
+        Axes((2, 4), 1, (-1, 0)),
+    )
+    nodes = (*nodes[:5], nodes[7], Filter((2, 4), 5, nodes[5].rows), nodes[6])
+    lookups = tuple(Lookup(0, index, -1, -1, "of a node") for index in (1, 2, 3, 4, 4, 6, 7))
+    circuit = Circuit(2, 3, 5, nodes, (Table("range", -1, 1, 0),), lookups, (), ())
+    claims = {0: 2, 1: 3, 2: 1, 3: 2, 4: 2, 5: 1, 6: 1, 7: 1}
+    plan = Plan(circuit, 1)
+    assert dict(enumerate(plan.claim_counts)) == claims
+    monkeypatch.setattr(plan_module, "MAX_CLAIM_WORK", 0)
+    expected = (
+        2 * (256 * 3 + 8)  # data
+        + (3 + 1 + 2) * (256 * 2 + 4)  # state and advice
+        + 2 * (256 * 4 + 8 + 2 * 3)  # rows, and the schedule
+        + (256 * 3 + 6)  # axes
+        + (256 * 3 + 6 + 3)  # a filter of three runs
+        + (256 * (2 + 4 + 1 + 1) + 4)  # a contraction of two vectors
+    )
+    with pytest.raises(CircuitError) as caught:
+        plan.check_work()
+    assert caught.value.got == expected
+    monkeypatch.setattr(plan_module, "MAX_CLAIM_WORK", expected)
+    plan.check_work()
 
 
 @pytest.mark.slow

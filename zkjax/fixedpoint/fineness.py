@@ -66,7 +66,7 @@ def fineness(plan: Plan, circuit: Circuit, measured: Calibration | None = None) 
             found.append(Fineness(kind, name, fraction, reach.bit_length(), _bits(size, fraction)))
             continue
         assert role == "after"
-        size = measured.state[leaf] if measured else 0.0
+        size = measured.state.get(leaf, 0.0) if measured else 0.0
         size = size**0.5 if leaf in plan.weights and plan.weights[leaf].rooted else size
         found.append(Fineness("state", leaf, fraction, reach.bit_length(), _bits(size, fraction)))
         if move:
