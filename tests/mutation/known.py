@@ -23,14 +23,6 @@ KNOWN: dict[tuple[str, str], str] = {
         )
     },
     (
-        "statement.circuit",
-        "from_bytes: len(data) >= MAX_CIRCUIT_BYTES, not len(data) > MAX_CIRCUIT_BYTES",
-    ): "no test makes a legal circuit of exactly four megabytes; where the limit lies matters to nothing",
-    (
-        "statement.parameters",
-        "_bits_per_query: dimension > length, not dimension >= length",
-    ): "no parameters give a code without any redundancy (test_no_code_is_without_redundancy)",
-    (
         "statement.parameters",
         "is_legal: self.dimension <= self.length, not self.dimension < self.length",
     ): "no parameters give a code without any redundancy (test_no_code_is_without_redundancy)",
