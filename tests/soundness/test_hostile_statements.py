@@ -59,6 +59,14 @@ def powers(count: int) -> Circuit:
     return circuit_with(*(Contract((), 3 + index, 3, (), (), ()) for index in range(count)))
 
 
+def long_phases(count: int) -> Circuit:
+    """As `powers`, of a tensor with as many entries as there may be: a phase has 40 rounds."""
+    shape, labels = (32,) * 8, tuple(range(8))
+    tensor = Axes(shape, 3, (-1,) * 8)
+    chain = [Contract(shape, 4 + index, 4, labels, labels, labels) for index in range(count)]
+    return circuit_with(tensor, *chain, Axes((), 4 + count, ()))
+
+
 def many_axes(count: int, copies: int = 1) -> Circuit:
     """Claims on contractions of two tensors with eight axes of two entries each."""
     shape, labels = (2,) * 8, tuple(range(8))
@@ -118,6 +126,7 @@ def _bits(shape: tuple[int, ...]) -> str:
 # Each at or near the bound on its work, or on another size.
 EXHAUSTING: dict[str, Callable[[], Circuit]] = {
     "phases": lambda: powers(18_000),
+    "rounds": lambda: long_phases(1_050),
     "axes": lambda: many_axes(2_000, 2_000),
     "claims": lambda: many_axes(2_000),
     "filters": lambda: chain_of_filters(5_000, ((), ((1, 1),))),
@@ -141,6 +150,7 @@ EXHAUSTING: dict[str, Callable[[], Circuit]] = {
     "public tensor": lambda: public_tensors((16, 1024, 1024), 70),
     "public matrix": lambda: public_tensors((1 << 22, 4), 1),
     "public column": lambda: public_tensors((1 << 22,), 1),
+    "public ones": lambda: public_tensors((64, 64, 64, 1, 1, 1, 1, 4), 22),
     "terms": lambda: circuit_with(*(Combine((), ((1, 3),) * 40) for _ in range(15_000))),
 }
 
@@ -192,10 +202,18 @@ def test_a_long_schedule_read_by_many_claims_is_refused(steps, batch, claims):
         Plan(circuit_with(*nodes, steps=steps, batch=batch), 1).check_work()
 
 
-@pytest.mark.parametrize(("shape", "claims"), [((16, 1024, 1024), 150), ((1 << 22, 2), 9)])
+@pytest.mark.parametrize(
+    ("shape", "claims"), [((16, 1024, 1024), 150), ((1 << 22, 2), 9), ((64, 64, 64, 1, 1, 1, 1, 4), 40)]
+)
 def test_many_claims_on_a_public_tensor_are_refused(shape, claims):
     with pytest.raises(CircuitError, match="too many to verify"):
         Plan(public_tensors(shape, claims), 1).check_work()
+
+
+def test_many_rounds_are_refused():
+    """Long axes of many phases: their messages take longer than all that comes of the claims."""
+    with pytest.raises(CircuitError, match="too many to verify"):
+        Plan(long_phases(2_000), 1).check_work()
 
 
 @pytest.mark.parametrize("copies", [1, 20_000])

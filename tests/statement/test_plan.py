@@ -24,6 +24,7 @@ from zkjax.statement.circuit import (
     Contract,
     Filter,
     Lookup,
+    Public,
     Rows,
     operands,
 )
@@ -277,10 +278,10 @@ def test_the_work_of_claims_counted_by_hand(monkeypatch):
         Contract((4,), 1, 3, (0,), (0,), (0,)),
         Axes((2, 4), 1, (-1, 0)),
     )
-    nodes = (*nodes[:5], nodes[7], Filter((2, 4), 5, nodes[5].rows), nodes[6])
-    lookups = tuple(Lookup(0, index, -1, -1, "of a node") for index in (1, 2, 3, 4, 4, 6, 7))
+    nodes = (*nodes[:5], nodes[7], Filter((2, 4), 5, nodes[5].rows), nodes[6], Public.of(np.eye(64, dtype=int)[None]))
+    lookups = tuple(Lookup(0, index, -1, -1, "of a node") for index in (1, 2, 3, 4, 4, 6, 7, 8))
     circuit = Circuit(2, 3, 5, nodes, (Table("range", -1, 1, 0),), lookups, (), ())
-    claims = {0: 2, 1: 3, 2: 1, 3: 2, 4: 2, 5: 1, 6: 1, 7: 1}
+    claims = {0: 2, 1: 3, 2: 1, 3: 2, 4: 2, 5: 1, 6: 1, 7: 1, 8: 1}
     plan = Plan(circuit, 1)
     assert dict(enumerate(plan.claim_counts)) == claims
     monkeypatch.setattr(plan_module, "MAX_CLAIM_WORK", 0)
@@ -291,6 +292,8 @@ def test_the_work_of_claims_counted_by_hand(monkeypatch):
         + (256 * 3 + 6)  # axes
         + (256 * 3 + 6 + 3)  # a filter of three runs
         + (256 * (2 + 4 + 1 + 1) + 4)  # a contraction of two vectors
+        + 2 * 256 * 2  # its rounds
+        + (256 * 4 + 129 + 64 + 1 + 64)  # a public tensor of 4096 entries, and what its axes leave of it: 64, then 1
     )
     with pytest.raises(CircuitError) as caught:
         plan.check_work()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gc
 import itertools
 import time
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -94,6 +96,20 @@ def test_a_huge_shape_is_refused_before_anything_is_made():
     assert time.process_time() - begin < 1
     assert tracemalloc.get_traced_memory()[1] < 1 << 23
     tracemalloc.stop()
+
+
+def test_a_tensor_is_decoded_once_and_held_no_longer_than_its_node(monkeypatch):
+    """However many a circuit has; and whoever verifies many statements does not gather their tensors."""
+    asked = []
+    monkeypatch.setattr("zkjax.statement.circuit.decoded", lambda *of: asked.append(of) or decoded(*of))
+    nodes = [Public.of(tensor((7, 9), 0, number)) for number in range(1, 400)]
+    for _ in range(2):
+        assert all((node.values >= 0).all() for node in nodes)
+    assert len(asked) == len(nodes)
+    held = weakref.ref(nodes[0].above)
+    del nodes
+    gc.collect()
+    assert held() is None
 
 
 def vectors(shape: tuple[int, ...], largest: bool) -> list[Ext]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, fields
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -91,9 +92,12 @@ class Public:
             return Constant(values.shape, int(values.min()))
         return cls(values.shape, *encoded(values))
 
-    @property
+    @cached_property
     def above(self) -> np.ndarray:
-        """The entries less `low`, unsigned; PublicTensorError where the text is not canonical."""
+        """The entries less `low`, unsigned; PublicTensorError where the text is not canonical.
+
+        Decoded once, and held as long as the node: whoever verifies many statements holds the tensors of one.
+        """
         return decoded(self.shape, self.bits, self.entries)
 
     @property

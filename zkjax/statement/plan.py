@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from math import prod
+from operator import mul
 
 from zkjax.statement.circuit import Circuit, CircuitError, Contract, Filter, Public, Rows, operands
 from zkjax.statement.filters import run_count
@@ -20,6 +22,8 @@ MAX_CLAIM_WORK = 1 << 25
 CLAIM_OVERHEAD = 1 << 8
 # What the messages of a contraction cost, in axes.
 CONTRACTION_AXES = 4
+# What a round of a sumcheck costs, in axes.
+ROUND_AXES = 2
 # How many entries of a public tensor cost as much as one of a vector.
 PUBLIC_ENTRIES = 1 << 6
 
@@ -136,9 +140,11 @@ class Plan:
         The work of the verifier is that of its axis vectors; a circuit can make exponentially many.
         A claim on scheduled rows costs one pass over the schedule as well, one on a filter one over its
         matrix, one on a contraction its messages and the axes of its factors, one on a public tensor its entries,
-        PUBLIC_ENTRIES of them as much as one of a vector, and one for each of its rows.
+        PUBLIC_ENTRIES of them as much as one of a vector, and what is left of it after each axis, the last one first.
+        Rounds cost as well, of which a phase has one for each variable.
         """
-        work, schedule = 0, self.circuit.steps * self.circuit.batch
+        schedule = self.circuit.steps * self.circuit.batch
+        work = CLAIM_OVERHEAD * ROUND_AXES * sum(phase.variables for phase in self.phases)
         for count, node in zip(self.claim_counts, self.circuit.nodes, strict=True):
             axes, own = len(node.shape), 0
             match node:
@@ -147,7 +153,7 @@ class Plan:
                 case Filter(rows=rows):
                     own = run_count(rows)
                 case Public(shape=shape):
-                    own = prod(shape) // PUBLIC_ENTRIES + prod(shape[:-1])
+                    own = prod(shape) // PUBLIC_ENTRIES + sum(accumulate(shape[:-1], mul))
                 case Contract(left_labels=left, right_labels=right):
                     axes += CONTRACTION_AXES + len(left) + len(right)
             work += count * (CLAIM_OVERHEAD * (1 + axes) + sum(node.shape) + own)

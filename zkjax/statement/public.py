@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -53,7 +52,6 @@ def encoded(values: np.ndarray) -> tuple[int, int, str]:
     return low, bits, base64.b64encode(packed.tobytes()).decode()
 
 
-@lru_cache(maxsize=256)
 def decoded(shape: tuple[int, ...], bits: int, entries: str) -> Unsigned:
     """What the entries of a tensor have above `low`, in the narrowest type; read-only.
 
