@@ -15,29 +15,25 @@ from math import prod
 import numpy as np
 
 from zkjax.circuit.builder import CircuitBuilder
-from zkjax.circuit.functions import divide, look_up, maximum, one_hot
+from zkjax.circuit.functions import one_hot
 from zkjax.errors import UserError
 from zkjax.fixedpoint import adaptive, filters
 from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged, origin
 from zkjax.fixedpoint.arrays import MAX_TEXT, in_integers
 from zkjax.fixedpoint.bounds import check_coefficient
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, constant_fraction, exponent, is_short, ratio, short, written
-from zkjax.fixedpoint.evaluate import Calibration, real
+from zkjax.fixedpoint.evaluate import Calibration
 from zkjax.fixedpoint.formats import (
     DIVISOR_BITS,
-    EXPONENTIAL_FRACTION,
     LEAST_LOGIT_BITS,
     LOGIT_ROOM,
-    RECIPROCAL_BITS,
-    RECIPROCAL_ROOM,
     ROOM_BITS,
-    ROOT_EXTRA,
-    ROOT_ROOM,
     DataFormat,
     Precision,
     TensorFormat,
 )
-from zkjax.fixedpoint.fuse import composed, has_root
+from zkjax.fixedpoint.functions import Functions
+from zkjax.fixedpoint.fuse import has_root
 from zkjax.fixedpoint.naming import Names
 from zkjax.fixedpoint.nodes import (
     Axes,
@@ -65,15 +61,12 @@ from zkjax.fixedpoint.numbers import Values, number
 from zkjax.fixedpoint.placed import WIDE, Placed
 from zkjax.fixedpoint.rates import Fold
 from zkjax.fixedpoint.reports import Reports
-from zkjax.fixedpoint.signs import is_nonnegative, is_spread
+from zkjax.fixedpoint.signs import is_spread
 from zkjax.fixedpoint.step import Step
 from zkjax.statement.filters import matrix
-from zkjax.statement.formulas import MAX_FRACTION, parse
-from zkjax.statement.tables import Table
 
 PREPARED_BITS = 15
 LEAST_MULTIPLIER_BITS = 6
-FUNCTION_SAMPLES = 4097
 LETTERS = "abcdefghijklmnopqrsuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -99,6 +92,7 @@ class Lowering:
     settled: Mapping[str, int] = field(default_factory=dict)
     builder: CircuitBuilder = field(init=False)
     reports: Reports = field(init=False)
+    functions: Functions = field(init=False)
     names: Names = field(init=False)
     tensors: list[TensorFormat] = field(default_factory=list)
     approximations: list[str] = field(default_factory=list)
@@ -108,7 +102,6 @@ class Lowering:
     _exact: dict[int, Placed] = field(default_factory=dict)
     _rounded: dict[int, Placed] = field(default_factory=dict)
     _gates: dict[int, tuple[Placed, Placed]] = field(default_factory=dict)
-    _largest: dict[int, tuple[Placed, Placed]] = field(default_factory=dict)
     _unchecked: dict[int, str] = field(default_factory=dict)
     _degrees: list[int | None] | None = None
 
@@ -116,6 +109,7 @@ class Lowering:
         self.names = Names(self.step, self.roles)
         self.builder = CircuitBuilder(steps=self.steps, batch=self.step.batch, rows=self.rows)
         self.reports = Reports(self)
+        self.functions = Functions(self)
 
     # Values
 
@@ -158,9 +152,9 @@ class Lowering:
             case Gated():
                 return self._gated(node)
             case Function():
-                return self.tabled(index, node, self.value(node.node), self.precision.bits)
+                return self.functions.tabled(index, node, self.value(node.node), self.precision.bits)
             case Reciprocal(node=inner):
-                return self._reciprocal(index, inner)
+                return self.functions.reciprocal(index, inner)
             case Root(node=inner):
                 return adaptive.root(self, index, inner)
             case Ratio():
@@ -168,9 +162,9 @@ class Lowering:
             case Moment():
                 return adaptive.moment(self, index, node)
             case Maximum(node=inner):
-                return self.largest(index, inner, self.value(inner))[0]
+                return self.functions.largest(index, inner, self.value(inner))[0]
             case First(node=inner):
-                return self.largest(index, inner, self.value(inner))[1]
+                return self.functions.largest(index, inner, self.value(inner))[1]
             case Bit(node=inner):
                 return replace(self.value(inner), bound=1)
             case OneHot(node=inner, shape=shape):
@@ -313,123 +307,6 @@ class Lowering:
         count = prod(size for label, size in sizes.items() if label not in node.out_labels)
         bound = min(WIDE, count * left.bound * right.bound)
         return Placed(made, left.fraction + right.fraction, bound, left.degree + right.degree)
-
-    # Functions
-
-    def tabled(self, index: int, node: Function, value: Placed, bits: int) -> Placed:
-        """By a table over all that the argument `value` can be; values of `bits` magnitude bits."""
-        formula = node.formula
-        kind = "exp" if formula == "exp(x)" else "function"
-        name = self.names.unique(f"{self.names.layer(index)}/{kind}")
-        self.lookup_lines[name] = self.step.lines[index]
-        if is_spread(self.step.nodes, node.node):
-            lo, hi, fraction = 1 - value.bound, 0, EXPONENTIAL_FRACTION
-        else:
-            committed = value.bound == self.precision.wide
-            lo, hi = -value.bound, value.bound - committed
-            if has_root(formula) and self._is_of_positive(node, formula, value.fraction):
-                formula, fraction = self._with_floor(index, formula, value.fraction)
-            else:
-                fraction = self.output_fraction(index, formula, value.fraction, bits)
-        return self.looked_up(index, value, Table("function", lo, hi, 0, formula, value.fraction, fraction), name)
-
-    def looked_up(self, index: int, value: Placed, table: Table, name: str) -> Placed:
-        if not table.is_legal():
-            lo, hi = (end * 2.0**-value.fraction for end in (table.lo, table.hi))
-            raise UserError(
-                f"{table.formula} has no value, or too large a one, for some x between {lo:g} and {hi:g}, "
-                f"the range of its argument\n    at {self.step.lines[index]}\n"
-                "    of exponentials, subtract the largest first, as softmax does; scale the data to about one"
-            )
-        self._unchecked.pop(value.node, None)
-        made = look_up(self.builder, value.node, table, name)
-        low, high = table.coordinate_ranges()[1]
-        bound = max(abs(low + table.offset), abs(high + table.offset))
-        self.report(name, index, table.output_fraction, low + table.offset, high + table.offset)
-        return Placed(made, table.output_fraction, bound)
-
-    def output_fraction(self, index: int, formula: str, fraction: int, bits: int) -> int:
-        """Fraction bits of a function whose argument has `fraction`: as many as its values leave room for.
-
-        It is the values at arguments of `bits` magnitude bits that count, so that layers share tables.
-        """
-        x = np.linspace(-self.precision.limit, self.precision.limit, FUNCTION_SAMPLES) * 2.0**-fraction
-        with np.errstate(all="ignore"):
-            largest = float(np.abs(real(parse(formula), x)).max())
-        if not np.isfinite(largest):
-            raise UserError(f"{formula} is not finite on the range of its argument\n    at {self.step.lines[index]}")
-        if largest == 0:
-            return bits
-        return min(max(bits - exponent(largest), 0), MAX_FRACTION)
-
-    def _is_of_positive(self, node: Function, formula: str, fraction: int) -> bool:
-        """Whether it is the positive arguments that count: others do not occur, or all have one value, or none."""
-        if is_nonnegative(self.step.nodes, node.node):
-            return True
-        with np.errstate(all="ignore"):
-            negative = real(parse(formula), -np.arange(1.0, self.precision.limit) * 2.0**-fraction)
-        return not np.isfinite(negative).all() or bool((negative == negative[0]).all())
-
-    def _with_floor(self, index: int, formula: str, fraction: int) -> tuple[str, int]:
-        """(the formula with arguments below a floor raised to it, fraction bits of its values).
-
-        What is divided by a root has no bound near zero. The floor is the least power of two at which the formula is
-        at most ROOT_ROOM bits larger than calibrated; bits go to the calibrated size.
-        """
-        alike = [i for i, node in enumerate(self.step.nodes) if isinstance(node, Function) and node.formula == formula]
-        size = exponent(max(self.magnitude(i) for i in alike))
-        floor = next(
-            (
-                power
-                for power in range(-fraction, self.precision.bits - fraction)
-                if abs(real(parse(formula), np.array([2.0**power]))[0]) <= 2.0 ** (size + ROOT_ROOM)
-            ),
-            self.precision.bits - fraction,
-        )
-        least = Fraction(2) ** floor
-        self._approximated_below(formula, least)
-        written_least = f"({least})" if least.denominator != 1 else f"{least}"
-        raised = f"(x - {written_least})*positive(x - {written_least}) + {written_least}"
-        return composed(formula, raised), min(max(self.precision.bits + ROOT_EXTRA - size, 0), MAX_FRACTION)
-
-    def _approximated_below(self, formula: str, least: Fraction) -> None:
-        text = f"{formula} of what is less than {written(least)} counts as that of {written(least)}"
-        if text not in self.approximations:
-            self.approximations.append(text)
-
-    def largest(self, index: int, inner: int, value: Placed) -> tuple[Placed, Placed]:
-        """(the largest entries, the one-hot form of their first places) of `value`, which is that of node `inner`."""
-        if inner not in self._largest:
-            name = self.names.unique(f"{self.names.layer(index)}/maximum")
-            self.lookup_lines[name] = self.step.lines[index]
-            node, selector = maximum(self.builder, value.node, name, spread=2 * value.bound - 1)
-            self._largest[inner] = replace(value, node=node), Placed(selector, 0, 1)
-        return self._largest[inner]
-
-    def _reciprocal(self, index: int, inner: int) -> Placed:
-        """RECIPROCAL_BITS magnitude bits at the calibrated size, and room for more."""
-        value = self.value(inner)
-        line = self.step.lines[index]
-        largest = self.magnitude(index)
-        fraction = RECIPROCAL_BITS - exponent(largest)
-        shift = value.fraction + fraction
-        check_coefficient(1 << (shift + 1), line)
-        name = self.names.unique(f"{self.names.layer(index)}/reciprocal")
-        self.lookup_lines[name] = line
-        bits = RECIPROCAL_BITS + RECIPROCAL_ROOM
-        one = self.builder.constant(self.builder.shape(value.node), 1)
-        node = divide(
-            self.builder,
-            one,
-            value.node,
-            shift,
-            name,
-            bits=bits,
-            divisor_bits=value.bound.bit_length(),
-            fraction_bits=fraction,
-        )
-        self.report(name, index, fraction, 0, (1 << bits) - 1)
-        return Placed(node, fraction, 1 << bits)
 
     def report(self, name: str, index: int, fraction: int, lo: int, hi: int, shift: int = 1) -> None:
         shape = self.step.nodes[index].shape

@@ -87,12 +87,12 @@ class Reports:
                 if is_exponential_sum(lowering.step.nodes, inner):
                     return self._of_exponential_sum(index, node)
                 if is_spread(lowering.step.nodes, inner):
-                    return lowering.tabled(index, node, lowering.value(inner), TABLE_BITS)
+                    return lowering.functions.tabled(index, node, lowering.value(inner), TABLE_BITS)
                 return self._tabled(index, node)
             case Maximum(node=inner):
-                return lowering.largest(index, inner, self.narrow(inner))[0]
+                return lowering.functions.largest(index, inner, self.narrow(inner))[0]
             case First(node=inner):
-                return lowering.largest(index, inner, self.narrow(inner))[1]
+                return lowering.functions.largest(index, inner, self.narrow(inner))[1]
         return lowering.exact(index)
 
     def narrow(self, index: int) -> Placed:
@@ -239,10 +239,10 @@ class Reports:
                 value = Placed(cut, fraction, 1 << (ARGUMENT_BITS - 1))
             self._arguments[inner] = value, middle
         value, middle = self._arguments[inner]
-        fraction = lowering.output_fraction(index, node.formula, value.fraction, TABLE_BITS)
+        fraction = lowering.functions.output_fraction(index, node.formula, value.fraction, TABLE_BITS)
         formula = composed(node.formula, f"x + {literal(middle)}" if middle else "x")
         table = Table("function", -value.bound, value.bound - 1, 0, formula, value.fraction, fraction)
-        return lowering.looked_up(index, value, table, name)
+        return lowering.functions.looked_up(index, value, table, name)
 
     def _of_exponential_sum(self, index: int, node: Function) -> Placed:
         """A function of sum of exp(x - max x), by a table of what the sum exceeds 1 by."""
@@ -261,7 +261,7 @@ class Reports:
         largest = ceil(log2(summands + 1))
         out = min(TABLE_BITS - max(0, largest.bit_length() - 1), MAX_FRACTION)
         table = Table("function", 0, most << fraction, 0, composed(node.formula, "1 + x"), fraction, out)
-        return lowering.looked_up(index, value, table, name)
+        return lowering.functions.looked_up(index, value, table, name)
 
     # Publishing
 
