@@ -232,7 +232,7 @@ def _fold_scales(plan: Plan) -> list[float]:
 
 def _printed(report: Report) -> str:
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
-    columns = ("fraction bits", "largest", "error, rms", "largest error", "room in bits")
+    columns = ("fraction bits", "largest", "relative error", "largest error", "room in bits")
     for title, rows in (("Tensors of a step", report.tensors), ("State after the block", report.state)):
         table = Printed("tensor", *columns, title=f"{title}, beside float32")
         for row in rows:

@@ -176,8 +176,24 @@ def test_labels_out_of_their_classes_are_named():
     program = compile(train_step, {"w": np.full((5, 3), 0.5, np.float32)}, batch, steps=2)
     for wrong in (-1, 3):
         dataset = {"image": batch_of(11)["image"], "label": np.full(11, wrong)}
-        with pytest.raises(UserError, match=rf"'label' holds {wrong}.* outside of its range \[0, 2\]"):
+        with pytest.raises(UserError, match=rf"'label' holds {wrong}.* outside of its range \[0, 2\].*no such class"):
             program.quantize_dataset(dataset)
+
+
+def test_a_cross_entropy_of_scaled_logits_is_no_output_yet():
+    def train_step(state, batch):
+        def loss_of(weights):
+            logits = batch["image"] @ weights / 0.7
+            return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+
+        loss, gradient = jax.value_and_grad(loss_of)(state["w"])
+        return {"w": state["w"] - 0.25 * gradient}, loss
+
+    batch = {"image": batch_of()["image"], "label": np.array([2, 0, 1, 2])}
+    state = {"w": np.full((5, 3), 0.5, np.float32)}
+    compile(train_step, state, batch, steps=2)
+    with pytest.raises(UserError, match=r"log\(x\) is not finite(.|\n)*or a temperature: leave it out"):
+        compile(train_step, state, batch, steps=2, outputs=True)
 
 
 def test_a_wrong_translation_would_be_noticed(state, batch, monkeypatch):

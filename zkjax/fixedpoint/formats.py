@@ -225,6 +225,8 @@ def quantized_data(name: str, form: DataFormat, values: Any) -> np.ndarray:
             "calibration= batches that hold such values"
         )
     remedy = "compile with dataset= or calibration= that reach as far"
+    if form.exact and not form.fraction_bits:
+        remedy = f"if it is a label, the network has no such class: correct it; else {remedy}"
     check_range(what, values, rounded, form.lo, form.hi, form.fraction_bits, remedy)
     return rounded.astype(np.int64).reshape(len(values), *form.shape)
 

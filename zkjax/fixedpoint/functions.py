@@ -57,7 +57,8 @@ class Functions:
             raise UserError(
                 f"{table.formula} has no value, or too large a one, for some x between {lo:g} and {hi:g}, "
                 f"the range of its argument\n    at {self.lowering.step.lines[index]}\n"
-                "    of exponentials, subtract the largest first, as softmax does; scale the data to about one"
+                "    of exponentials, subtract the largest first, as softmax does; scale the data to about one, "
+                "and lower the learning rate if the run diverges"
             )
         self.lowering._unchecked.pop(value.node, None)
         made = look_up(self.lowering.builder, value.node, table, name)
@@ -79,7 +80,10 @@ class Functions:
             largest = float(np.abs(real(parse(formula), x)).max())
         if not np.isfinite(largest):
             raise UserError(
-                f"{formula} is not finite on the range of its argument\n    at {self.lowering.step.lines[index]}"
+                f"{formula} is not finite on the range of its argument\n    at {self.lowering.step.lines[index]}\n"
+                "    its argument is not known to stay clear of such values; of a cross-entropy that is an output: its "
+                "logits carry a constant factor, such as 1/keep of dropout or a temperature: leave it out (a mask of 0 "
+                "and 1 by hand), or ask for other outputs only"
             )
         if largest == 0:
             return bits

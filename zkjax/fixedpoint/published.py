@@ -76,7 +76,8 @@ def published_plans(step: Step, numbers: Sequence[Values], circuit: Circuit) -> 
     for what, needed, known in (("data", step.data, formats.data), ("state", step.state, formats.state)):
         for name in needed:
             if name not in known:
-                raise OtherFormats(f"the statement has no {what} leaf {name!r}", expected=sorted(known), got=name)
+                saying = f"the statement has no {what} leaf {name!r}: it is about another training step or optimiser"
+                raise OtherFormats(saying, expected=sorted(known), got=name)
     data = {
         name: DataFormat(*formats.data[name], True, step.nodes[index].shape[1:]) for name, index in step.data.items()
     }
