@@ -194,6 +194,44 @@ def dropout() -> Example:
     return Example(train_step, state, {})
 
 
+class WithLayerNorm(nn.Module):
+    @nn.compact
+    def __call__(self, image):
+        hidden = nn.relu(nn.LayerNorm()(nn.Dense(WIDTH)(image)))
+        hidden = nn.relu(nn.LayerNorm()(nn.Dense(WIDTH)(hidden)))
+        return nn.Dense(CLASSES)(hidden)
+
+
+class WithBatchNorm(nn.Module):
+    @nn.compact
+    def __call__(self, image, *, train: bool):
+        hidden = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.Dense(WIDTH)(image)))
+        hidden = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.Dense(WIDTH)(hidden)))
+        return nn.Dense(CLASSES)(hidden)
+
+
+class NormState(TrainState):
+    batch_stats: Any
+
+
+def batch_norm() -> Example:
+    """Batch statistics, and running averages of them in the state."""
+
+    def train_step(state, batch):
+        def loss_of(params):
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            logits, updates = state.apply_fn(variables, batch["image"], train=True, mutable=["batch_stats"])
+            return softmax(logits, batch["label"]), updates["batch_stats"]
+
+        gradients, batch_stats = jax.grad(loss_of, has_aux=True)(state.params)
+        return state.apply_gradients(grads=gradients).replace(batch_stats=batch_stats)
+
+    model = WithBatchNorm()
+    variables = model.init(jax.random.key(0), digits()["image"][:1], train=False)
+    state = NormState.create(apply_fn=model.apply, tx=optax.sgd(0.125), **variables)
+    return Example(train_step, state, {})
+
+
 ACTIVATIONS: dict[str, Callable] = {
     "leaky ReLU": lambda x: nn.leaky_relu(x, 0.25),
     "tanh": jnp.tanh,
@@ -232,6 +270,7 @@ STEPS: dict[str, dict[str, Callable[[], Example]]] = {
         name: lambda activation=activation: linen(Network(activation)) for name, activation in ACTIVATIONS.items()
     },
     "optimisers": {name: lambda make=make: linen(optimiser=make()) for name, make in OPTIMISERS.items()},
+    "normalisation": {"LayerNorm": lambda: linen(WithLayerNorm()), "BatchNorm": batch_norm},
     "public outputs": {"loss and accuracy": with_metrics},
     "random bits": {"dropout of two layers": dropout},
     "shapes of code": {
