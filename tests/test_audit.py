@@ -119,6 +119,19 @@ def test_optimisers_and_later_blocks(optimiser, scale):
             assert zkjax.audit(train_step, state, batch_of(ROWS), statement) == circuit.digest().hex()
 
 
+def test_where_counters_start_is_told_beside_the_files():
+    with jax.numpy_dtype_promotion("standard"):
+        train_step = step_with()
+        state = train_state(Network(), batch_of()["image"], OPTIMISERS["cosine"])
+        program = zkjax.compile(train_step, state, batch_of(), steps=3)
+        later = jax.tree.map(lambda leaf: leaf + 5 if np.asarray(leaf).dtype.kind == "i" else leaf, state)
+        circuit = program.at(later).circuit_for(ROWS)
+        statement = Statement(circuit, np.arange(12).reshape(3, 4), 8, (bytes(32),) * 3)
+        for own, seen in ((state, 0), (later, 5), (shapes(state), None)):
+            (start,) = examine(train_step, own, batch_of(ROWS), statement).starts
+            assert (start.name, start.stated, start.own) == ("opt_state/1/count", 5, seen)
+
+
 def test_another_start_of_a_counter_is_another_program():
     """The remark alone does not decide: rates that are not those of the counter are refused."""
     with jax.numpy_dtype_promotion("standard"):

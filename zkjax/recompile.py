@@ -4,9 +4,9 @@
 
 A proof says that the circuit of its statement was run; whether that circuit is a given training step
 is a question of its own, and this answers it. It takes the formats, the number of steps and of rows and the names of
-the outputs from the statement, and from `state` and `dataset` shapes and types: no private data, no weights. Where the
-learning rate follows a counter, the statement says where the counter starts; look whether that is the block
-that you mean.
+the outputs from the statement, and from `state` and `dataset` shapes and types: no private data, no weights. Where
+learning rates or masks follow from counters or keys, the statement says where those start; `examine` shows it beside
+those of `state`: look whether it is the block that you mean.
 
 The formats are the prover's choice. An audit refuses those in which nothing can be trained, whatever the data are
 (`fixedpoint.fineness`); `examine` says how fine they are, and measures it on the values of `state` and `dataset`, if
@@ -31,6 +31,7 @@ from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.published import OtherFormats, PublishedFormats, published_plans, without_remedy
 from zkjax.frontend import Reading, read_step
+from zkjax.frontend.counters import Raw
 from zkjax.frontend.outputs import UnknownOutput
 from zkjax.frontend.trace import is_key
 from zkjax.program import compile
@@ -53,11 +54,21 @@ class _Candidate:
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where a counter or a random key starts: in the statement, and in the state at hand if that has values."""
+
+    name: str
+    stated: Raw
+    own: Raw | None
+
+
+@dataclass(frozen=True)
 class Examination:
-    """The digest of the circuit that a step compiles to, and how fine the formats of the statement are."""
+    """The digest of the circuit that a step compiles to, how fine the statement's formats are, and where it starts."""
 
     digest: str
     fineness: list[Fineness]
+    starts: list[Start]
 
 
 def audit(
@@ -100,7 +111,7 @@ def examine(
         if circuit.to_bytes() == published.to_bytes():
             found = fineness(plan, circuit, measured)
             require_fine(found, least_bits)
-            return Examination(circuit.digest().hex(), found)
+            return Examination(circuit.digest().hex(), found, _starts(reading, state, published))
         candidate = _Candidate(plan, circuit, _agreeing(circuit, published))
         if best is None or candidate.agreeing > best.agreeing:
             best = candidate
@@ -135,6 +146,16 @@ def _numbers(reading: Reading, published: Circuit) -> tuple[Values, ...]:
         raise OtherFormats(f"the statement does not say where the counter {error} starts") from error
     except UserError as error:
         raise OtherFormats(f"the statement's counters are none of the step's: {without_remedy(error)}") from error
+
+
+def _starts(reading: Reading, state: Any, published: Circuit) -> list[Start]:
+    """The counters and keys that rates, corrections and masks of the block follow from."""
+    stated = PublishedFormats.of(published).counters
+    leaves, schedule = jax.tree.leaves(state), reading.schedule
+    own: dict[str, Raw] = {}
+    if not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
+        own = schedule.named(schedule.start(dict(zip(reading.state.names, leaves, strict=True))))
+    return [Start(name, value, own.get(name)) for name, value in stated.items()]
 
 
 def _zeros(leaf: Any, *, rows: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from zkjax.files import RunFolder
 
 if TYPE_CHECKING:
     from zkjax.fixedpoint.fineness import Fineness
+    from zkjax.recompile import Start
 
 
 KINDS = {
@@ -50,6 +51,7 @@ def audit(experiment: Path, path: Path, *, least_bits: float | None, quiet: bool
     result = {"accepted": True, "circuit_digest": digest, "steps": statement.circuit.steps, "first_batch": first}
     outputs = [output.name for output in statement.circuit.outputs]
     result |= {"outputs": outputs, "least_bits": floor, "fineness": [_plain(each) for each in found.fineness]}
+    result["starts"] = [asdict(each) for each in found.starts]
     if not quiet:
         last = None if first is None else first + statement.circuit.steps - 1
         rows = [
@@ -57,11 +59,24 @@ def audit(experiment: Path, path: Path, *, least_bits: float | None, quiet: bool
             ("steps", str(statement.circuit.steps)),
             *([("outputs", ", ".join(outputs))] if outputs else []),
             ("schedule", "not in the file" if first is None else f"batches {first} to {last} of the file's"),
+            *((f"{each.name} at the start", started(each)) for each in found.starts),
             *((label, shown(kind, found.fineness)) for kind, label in KINDS.items()),
         ]
         print_rows(f"{path} is about the training step of {experiment}", rows, justify="left")
         print(f"Whether it is true: zkjax verify {path}")
     return result
+
+
+def started(start: Start) -> str:
+    """Where a counter or key starts, beside the file's: another is a later block, or not the run that was meant."""
+    stated = _integers(start.stated)
+    if start.own is None or start.own == start.stated:
+        return stated if start.own is None else f"{stated}, as in the file"
+    return f"{stated}; {_integers(start.own)} in the file"
+
+
+def _integers(value: int | tuple[int, ...]) -> str:
+    return str(value) if isinstance(value, int) else " ".join(map(str, value))
 
 
 def shown(kind: str, found: list[Fineness]) -> str:
