@@ -6,6 +6,7 @@ makes, apart from the compiler, with every scale written out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 from unittest.mock import patch
@@ -24,10 +25,18 @@ from zkjax.statement.tables import Table
 STEPS, BATCH, ROWS, INPUTS, CLASSES = 2, 3, 7, 3, 4
 WIDE, LOGIT_FRACTION, EXP_FRACTION, SHIFT, DROPPED = 64, 3, 8, 20, 16
 EXP = Table("function", 1 - 2 * WIDE, 0, 0, "exp(x)", LOGIT_FRACTION, EXP_FRACTION)
+# Of logits that stand for 4/3 of themselves, as after a dropout of one in four: the loss over 4/3 is z - log(sum) 3/4,
+# whose logarithm is in units of 2^-7, and the loss 171/2^7 times that, in units of 2^-6.
+SCALED_EXP = replace(EXP, formula="exp(4/3*x)")
+SUM_FRACTION, LOG_FRACTION, FACTOR, FACTOR_SHIFT = 4, 6, 171, 8
+LOG = Table("function", 0, (CLASSES - 1) << SUM_FRACTION, 0, "3/2*log(1 + x)", SUM_FRACTION, LOG_FRACTION)
 
 
-def softmax_block() -> Lowered:
-    """Weights at 16 fraction bits move by -x^T (softmax - one-hot), probabilities in units of 2^-12."""
+def softmax_block(scaled: bool = False) -> Lowered:
+    """Weights at 16 fraction bits move by -x^T (softmax - one-hot), probabilities in units of 2^-12.
+
+    The one that is `scaled` publishes its cross-entropy too.
+    """
     with patch.object(builder, "LIMB_BITS", 8):
         b = CircuitBuilder(steps=STEPS, batch=BATCH, rows=ROWS)
         x = b.rows(b.committed("x", (ROWS, INPUTS), oracle="data"))
@@ -39,7 +48,7 @@ def softmax_block() -> Lowered:
         b.range_check(logits, -WIDE, WIDE - 1, "logits/range")
         largest, first = maximum(b, logits, "maximum", spread=2 * WIDE - 1)
         spread = b.combine((1, logits), (-1, b.axes(largest, (0, 1, -1), b.shape(logits))))
-        exponential = look_up(b, spread, EXP, "exp")
+        exponential = look_up(b, spread, SCALED_EXP if scaled else EXP, "exp")
         total = b.axes(exponential, (0, 1), (STEPS, BATCH))
         one = b.constant((STEPS, BATCH), 1)
         reciprocal = divide(b, one, total, SHIFT, "reciprocal", bits=13, divisor_bits=EXP_FRACTION + 2)
@@ -48,6 +57,8 @@ def softmax_block() -> Lowered:
         right = b.axes(b.contract(first, hot, "tnc,tnc->tn"), (0,), (STEPS,))
         missed = b.combine((1, largest), (-1, b.contract(hot, logits, "tnc,tnc->tn")))
         b.outputs += [Output("right", right, 0), Output("margin", b.axes(missed, (0,), (STEPS,)), LOGIT_FRACTION)]
+        if scaled:
+            b.outputs.append(Output("loss", _loss(b, missed, total), 6))
         exact = b.combine((1, product), (-(1 << SHIFT), hot))
         gradient = b.rescale(exact, DROPPED - 8, "gradient")
         b.signed_range(gradient, 13, "gradient")
@@ -63,6 +74,18 @@ def softmax_block() -> Lowered:
             bits=17,
         )
         return b.finish()
+
+
+def _loss(b: CircuitBuilder, missed: int, total: int) -> int:
+    """The sum over the batch of 4/3 (m - z) + log(total)."""
+    shape = (STEPS, BATCH)
+    beyond = b.combine((1, total), (-1, b.constant(shape, 1 << EXP_FRACTION)))
+    argument = b.rescale(beyond, EXP_FRACTION - SUM_FRACTION, "log_sum/argument")
+    logarithm = look_up(b, argument, LOG, "log_sum")
+    each = b.combine((1 << (LOG_FRACTION + 1 - LOGIT_FRACTION), missed), (1, logarithm))
+    loss = b.rescale(b.combine((FACTOR, b.axes(each, (0,), (STEPS,)))), FACTOR_SHIFT, "output/loss")
+    b.signed_range(loss, 15, "output/loss")
+    return loss
 
 
 def softmax_inputs(lowered: Lowered, seed: int = 0) -> tuple[dict[int, np.ndarray], np.ndarray]:

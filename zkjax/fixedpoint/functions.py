@@ -81,9 +81,9 @@ class Functions:
         if not np.isfinite(largest):
             raise UserError(
                 f"{formula} is not finite on the range of its argument\n    at {self.lowering.step.lines[index]}\n"
-                "    its argument is not known to stay clear of such values; of a cross-entropy that is an output: its "
-                "logits carry a constant factor, such as 1/keep of dropout or a temperature: leave it out (a mask of 0 "
-                "and 1 by hand), or ask for other outputs only"
+                "    its argument is not known to stay clear of such values; of softmax probabilities, or of sums "
+                "of exponentials: use jax.nn.log_softmax, jax.nn.logsumexp or a loss of Optax, which subtract "
+                "the largest logit first; if only an output needs it, ask for other outputs"
             )
         if largest == 0:
             return bits

@@ -38,6 +38,7 @@ from zkjax.fixedpoint.nodes import (
     operands,
     renumbered,
 )
+from zkjax.fixedpoint.signs import is_spread
 from zkjax.fixedpoint.step import Report, Step, StepGraph, odd_part, pruned
 from zkjax.statement.formulas import FormulaError, parse
 
@@ -324,9 +325,21 @@ def _factors(step: Step) -> dict[int, Fraction]:
         if len(others) == 1:
             factor = odd_part(outer / others.pop())
             for operand in operands(step.nodes[product]):
-                if factor != 1:
+                if factor != 1 and not _is_exponential(step, operand):
                     found.setdefault(operand, factor)
     return found
+
+
+def _is_exponential(step: Step, index: int) -> bool:
+    """Whether a node is one of the exponentials of a softmax: their sum has a logarithm, and wants them as they are."""
+    node = step.nodes[index]
+    if not isinstance(node, Function):
+        return False
+    argument = node.node
+    inner = step.nodes[argument]
+    if isinstance(inner, Linear) and len(inner.terms) == 1:  # c (x - max x)
+        argument = inner.terms[0][1]
+    return is_spread(step.nodes, argument)
 
 
 def _univariate(form: Form) -> Form | None:

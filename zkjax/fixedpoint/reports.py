@@ -33,7 +33,7 @@ from zkjax.fixedpoint.nodes import (
 )
 from zkjax.fixedpoint.placed import Placed
 from zkjax.fixedpoint.signs import is_exponential_sum, is_spread
-from zkjax.fixedpoint.step import Report
+from zkjax.fixedpoint.step import Report, odd_part
 from zkjax.statement.circuit import Output
 from zkjax.statement.formulas import MAX_FRACTION
 from zkjax.statement.tables import Table
@@ -50,6 +50,9 @@ ARGUMENT_BITS = 14
 SUM_BITS = 16
 # Factors of a product are rounded where the sum may exceed so many bits, multipliers chosen to stay below.
 MOST_BITS = 58
+UNSCALED = Fraction(1)
+# What is multiplied last keeps so many bits more than are published, where all of them leave no room.
+GUARD_BITS = 8
 # Numbers of a step are few: their limbs are as wide as the tables that are there anyway.
 LIMB = 16
 
@@ -153,6 +156,9 @@ class Reports:
             node = nodes[inner]
             if isinstance(node, Uniform):
                 offset = coefficient * node.value
+            elif not is_short(coefficient, MULTIPLIER_BITS) and self._is_logarithm(inner):
+                odd = odd_part(coefficient)
+                parts.append((coefficient / odd, self._scaled_logarithm(inner, odd)))
             else:
                 parts.append((coefficient, self.narrow(inner) if spread else self._proven(inner)))
         degrees = {placed.degree for _, placed in parts}
@@ -244,8 +250,26 @@ class Reports:
         table = Table("function", -value.bound, value.bound - 1, 0, formula, value.fraction, fraction)
         return lowering.functions.looked_up(index, value, table, name)
 
-    def _of_exponential_sum(self, index: int, node: Function) -> Placed:
-        """A function of sum of exp(x - max x), by a table of what the sum exceeds 1 by."""
+    def _is_logarithm(self, index: int) -> bool:
+        """Whether a node is a function of a sum of exponentials, with its axes moved, repeated or summed."""
+        nodes = self.lowering.step.nodes
+        while isinstance(node := nodes[index], Axes):
+            index = node.node
+        return isinstance(node, Function) and is_exponential_sum(nodes, node.node)
+
+    def _scaled_logarithm(self, index: int, factor: Fraction) -> Placed:
+        lowering, node = self.lowering, self.lowering.step.nodes[index]
+        if isinstance(node, Axes):
+            own = lowering.step.nodes[node.node].shape
+            return lowering.moved(self._scaled_logarithm(node.node, factor), own, node.source, node.shape)
+        assert isinstance(node, Function)
+        return self._of_exponential_sum(index, node, factor)
+
+    def _of_exponential_sum(self, index: int, node: Function, factor: Fraction = UNSCALED) -> Placed:
+        """`factor` times a function of sum of exp(c (x - max x)), by a table of what the sum exceeds 1 by.
+
+        The factor is that of the logits, by which the rest of a cross-entropy is divided: here it is exact.
+        """
         lowering = self.lowering
         total = lowering.value(node.node)
         summands = lowering.step.nodes[lowering.step.nodes[node.node].node].shape[-1]  # type: ignore[union-attr]
@@ -258,9 +282,11 @@ class Reports:
         argument = f"{name}/argument"
         quotient = lowering.builder.rescale(rest, total.fraction - fraction, argument, fraction_bits=fraction)
         value = Placed(quotient, fraction, most << fraction)
-        largest = ceil(log2(summands + 1))
+        largest = ceil(factor * Fraction(log2(summands + 1)))
         out = min(TABLE_BITS - max(0, largest.bit_length() - 1), MAX_FRACTION)
-        table = Table("function", 0, most << fraction, 0, composed(node.formula, "1 + x"), fraction, out)
+        formula = composed(node.formula, "1 + x")
+        formula = formula if factor == 1 else f"{literal(factor)}*{formula}"
+        table = Table("function", 0, most << fraction, 0, formula, fraction, out)
         return lowering.functions.looked_up(index, value, table, name)
 
     # Publishing
@@ -280,12 +306,10 @@ class Reports:
             if placed.fraction + k <= REPORT_FRACTION:
                 self._add(name, builder.combine((m, placed.node)), placed.fraction + k)
                 return
-        largest = abs(factor) * placed.bound / Fraction(2) ** (placed.fraction - REPORT_FRACTION)
-        needed = (ceil(largest) + 1).bit_length()
-        for bits in (-(-(needed + 1) // LIMB) * LIMB - 1, needed):
-            m, shift = _multiplier(factor, placed.fraction, MOST_BITS - bits)
-            if shift <= MOST_BITS - bits:
-                break
+        m, shift, bits = _last_rounding(factor, placed)
+        if shift > MOST_BITS - bits and placed.fraction > REPORT_FRACTION + GUARD_BITS:
+            placed = self._shortened(name, placed, line)
+            m, shift, bits = _last_rounding(factor, placed)
         self._approximated(factor, ratio(m, REPORT_FRACTION + shift - placed.fraction))
         check_coefficient(max(abs(m), 1 << shift), line)
         lowering.lookup_lines[f"output/{name}"] = line
@@ -294,8 +318,30 @@ class Reports:
         builder.signed_range(quotient, bits, f"output/{name}")
         self._add(name, quotient, REPORT_FRACTION)
 
+    def _shortened(self, name: str, placed: Placed, line: str) -> Placed:
+        """A value with too many bits for a multiplier, without those that are far below what is published."""
+        builder, fraction = self.lowering.builder, REPORT_FRACTION + GUARD_BITS
+        label = self.lowering.names.unique(f"output/{name}/unscaled")
+        self.lowering.lookup_lines[label] = line
+        shift = placed.fraction - fraction
+        bits = (placed.bound >> shift).bit_length() + 1
+        node = builder.rescale(placed.node, shift, label, fraction_bits=fraction)
+        builder.signed_range(node, bits, label)
+        return Placed(node, fraction, 1 << bits)
+
     def _add(self, name: str, node: int, fraction: int) -> None:
         self.lowering.builder.outputs.append(Output(name, node, fraction))
+
+
+def _last_rounding(factor: Fraction, placed: Placed) -> tuple[int, int, int]:
+    """(multiplier, bits dropped, bits of the result) of an output; they fit if the last two are MOST_BITS at most."""
+    largest = abs(factor) * placed.bound / Fraction(2) ** (placed.fraction - REPORT_FRACTION)
+    needed = (ceil(largest) + 1).bit_length()
+    for bits in (-(-(needed + 1) // LIMB) * LIMB - 1, needed):
+        m, shift = _multiplier(factor, placed.fraction, MOST_BITS - bits)
+        if shift <= MOST_BITS - bits:
+            break
+    return m, shift, bits
 
 
 def _multiplier(factor: Fraction, fraction: int, room: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from zkjax.fixedpoint.nodes import (
     Axes,
@@ -20,6 +21,7 @@ from zkjax.fixedpoint.nodes import (
     Root,
     Uniform,
 )
+from zkjax.statement.formulas import Formula, parse
 
 
 def is_nonnegative(nodes: Sequence[RealNode], node: int) -> bool:
@@ -97,12 +99,38 @@ def is_spread(nodes: Sequence[RealNode], node: int) -> bool:
 
 
 def is_exponential_sum(nodes: Sequence[RealNode], node: int) -> bool:
-    """Whether `node` adds up exp(x - max x) along the last axis: one entry is 1, and none is negative."""
+    """Whether `node` adds up exp(c (x - max x)), c > 0, along the last axis: one entry is 1, and none is negative.
+
+    The factor is what stands before the logits: 1 / keep of a dropout, a temperature.
+    """
     found = nodes[node]
     if not isinstance(found, Axes):
         return False
     inner = nodes[found.node]
-    if not isinstance(inner, Function) or inner.formula != "exp(x)" or not is_spread(nodes, inner.node):
+    if not isinstance(inner, Function) or not _is_growth(inner.formula) or not is_spread(nodes, inner.node):
         return False
     rest = tuple(range(len(inner.shape) - 1))
     return tuple(axis for axis in found.source if axis != -1) == rest
+
+
+def _is_growth(formula: str) -> bool:
+    """Whether a formula is exp(x), or exp(c * x) with a constant c > 0."""
+    found = parse(formula)
+    if found.name != "exp":
+        return False
+    (argument,) = found.parts
+    if argument.name == "*":
+        factor, argument = argument.parts
+        value = _constant(factor)
+        return value is not None and value > 0 and argument.name == "x"
+    return argument.name == "x"
+
+
+def _constant(formula: Formula) -> Fraction | None:
+    """The value of a whole number or a quotient of two, as `fuse.literal` spells numbers."""
+    if formula.name == "number":
+        return Fraction(formula.value)
+    if formula.name == "/" and all(part.name == "number" for part in formula.parts):
+        over, under = (part.value for part in formula.parts)
+        return Fraction(over, under) if under else None
+    return None
