@@ -29,13 +29,14 @@ EXP = Table("function", 1 - 2 * WIDE, 0, 0, "exp(x)", LOGIT_FRACTION, EXP_FRACTI
 # whose logarithm is in units of 2^-7, and the loss 171/2^7 times that, in units of 2^-6.
 SCALED_EXP = replace(EXP, formula="exp(4/3*x)")
 SUM_FRACTION, LOG_FRACTION, FACTOR, FACTOR_SHIFT = 4, 6, 171, 8
+WEIGHT_SHIFT, PENALTY_SHIFT = 10, 8
 LOG = Table("function", 0, (CLASSES - 1) << SUM_FRACTION, 0, "3/2*log(1 + x)", SUM_FRACTION, LOG_FRACTION)
 
 
 def softmax_block(scaled: bool = False) -> Lowered:
     """Weights at 16 fraction bits move by -x^T (softmax - one-hot), probabilities in units of 2^-12.
 
-    The one that is `scaled` publishes its cross-entropy too.
+    The one that is `scaled` publishes its cross-entropy too, and a penalty: the squares of its weights over 64.
     """
     with patch.object(builder, "LIMB_BITS", 8):
         b = CircuitBuilder(steps=STEPS, batch=BATCH, rows=ROWS)
@@ -59,6 +60,7 @@ def softmax_block(scaled: bool = False) -> Lowered:
         b.outputs += [Output("right", right, 0), Output("margin", b.axes(missed, (0,), (STEPS,)), LOGIT_FRACTION)]
         if scaled:
             b.outputs.append(Output("loss", _loss(b, missed, total), 6))
+            b.outputs.append(Output("penalty", _penalty(b, weights), 10))
         exact = b.combine((1, product), (-(1 << SHIFT), hot))
         gradient = b.rescale(exact, DROPPED - 8, "gradient")
         b.signed_range(gradient, 13, "gradient")
@@ -86,6 +88,16 @@ def _loss(b: CircuitBuilder, missed: int, total: int) -> int:
     loss = b.rescale(b.combine((FACTOR, b.axes(each, (0,), (STEPS,)))), FACTOR_SHIFT, "output/loss")
     b.signed_range(loss, 15, "output/loss")
     return loss
+
+
+def _penalty(b: CircuitBuilder, weights: int) -> int:
+    """The sum of the squares of the weights before each step, rounded to 6 fraction bits, over 64."""
+    rounded = b.rescale(weights, WEIGHT_SHIFT, "w/reported")
+    b.signed_range(rounded, 8, "w/reported")
+    squares = b.contract(rounded, rounded, "tio,tio->t")
+    penalty = b.rescale(squares, PENALTY_SHIFT, "output/penalty")
+    b.signed_range(penalty, 15, "output/penalty")
+    return penalty
 
 
 def softmax_inputs(lowered: Lowered, seed: int = 0) -> tuple[dict[int, np.ndarray], np.ndarray]:

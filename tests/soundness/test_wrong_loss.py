@@ -1,4 +1,4 @@
-"""Lies about the published cross-entropy of scaled logits: each breaks the relation that is there for it."""
+"""Lies about the published cross-entropy of scaled logits, and a penalty: each breaks the relation for it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from tests.softmax import (
     LOG,
     LOG_FRACTION,
     LOGIT_FRACTION,
+    PENALTY_SHIFT,
     SCALED_EXP,
     SUM_FRACTION,
+    WEIGHT_SHIFT,
     softmax_block,
     softmax_inputs,
 )
@@ -120,6 +122,34 @@ def test_a_loss_out_of_its_range(case):
         forge(case, committed=committed, blame=True).verify()
     with patch.object(VERIFY, "check_published", lambda *arguments: None):
         rejected(case, committed, by=found)
+
+
+def test_the_penalty_is_that_of_plain_integers(case):
+    """Of the first step, whose weights are those before the block."""
+    weights = case.values[named(case.circuit)["before/w"]].reshape(-1).tolist()
+    half = Fraction(1, 2)
+    total = sum(floor(Fraction(w, 1 << WEIGHT_SHIFT) + half) ** 2 for w in weights)
+    expected = floor(Fraction(total, 1 << PENALTY_SHIFT) + half)
+    (output,) = (output for output in case.circuit.outputs if output.name == "penalty")
+    assert case.values[output.node][0] == expected
+
+
+@pytest.mark.parametrize("delta", [1, -1, 1 << 9])
+def test_another_rounded_weight(case, delta):
+    """The penalty of other weights than those that are trained; far away, they leave their range too."""
+    committed = lied(case, w__reported=add(delta, (1, 0, 2)))
+    found = violated(case, committed)
+    assert found and all(name.startswith("w/reported/") for name in found)
+    assert any("limb" in name for name in found) == (delta > 1)
+    rejected(case, committed, by=found)
+
+
+@pytest.mark.parametrize("delta", [1, -1])
+def test_another_penalty(case, delta):
+    committed = lied(case, output__penalty=add(delta, 1))
+    found = violated(case, committed)
+    assert found and all(name.startswith("output/penalty/remainder") for name in found)
+    rejected(case, committed, by=found)
 
 
 @pytest.mark.parametrize(

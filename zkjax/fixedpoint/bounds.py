@@ -9,19 +9,28 @@ from zkjax.statement.circuit import MAX_COEFFICIENT, Circuit
 from zkjax.statement.ranges import RangeError, check_ranges
 
 FIELD_BITS = 61
+REMEDY = (
+    "scale the data to about one, write constants as powers of two, use fewer steps per block (steps=), a smaller "
+    "batch or a larger learning rate; fewer magnitude bits (bits=) are tried already"
+)
+OUTPUT_REMEDY = (
+    "the training fits, its outputs do not: return what is made before this line beside the state, a loss of the data "
+    "without its penalty, say, and name that in outputs="
+)
 
 
 class BoundError(UserError):
     """A value, or the ratio of two scales, is not known to fit the field."""
 
-    def __init__(self, what: str, bits: int, line: str):
+    def __init__(self, what: str, bits: int, line: str, remedy: str = REMEDY):
         self.what, self.bits, self.line = what, bits, line
         super().__init__(
-            f"{what} {bits} bits; the field holds {FIELD_BITS}\n"
-            f"    at {line or 'the new state'}\n"
-            "    scale the data to about one, write constants as powers of two, use fewer steps per block (steps=), a "
-            "smaller batch or a larger learning rate; fewer magnitude bits (bits=) are tried already"
+            f"{what} {bits} bits; the field holds {FIELD_BITS}\n    at {line or 'the new state'}\n    {remedy}"
         )
+
+    def of_output(self) -> BoundError:
+        """The same error where the training fits without its outputs."""
+        return BoundError(self.what, self.bits, self.line, OUTPUT_REMEDY)
 
 
 def check_coefficient(coefficient: int, line: str) -> None:

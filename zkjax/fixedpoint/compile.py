@@ -59,7 +59,7 @@ def plan_block(
         except BoundError as error:
             first_error = first_error or error
             if step.reports and _fits(replace(step, reports={}), calibration, data, numbers, magnitude, fractions):
-                raise  # what is published must not cost the training its bits
+                raise error.of_output() from error  # what is published must not cost the training its bits
     assert first_error is not None
     raise first_error
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from zkjax.circuit.functions import positive
 from zkjax.errors import UserError
 from zkjax.fixedpoint.analysis import is_rearranged, origin
-from zkjax.fixedpoint.bounds import check_coefficient
+from zkjax.fixedpoint.bounds import BoundError, check_coefficient
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, constant_fraction, exponent, is_short, ratio, short
 from zkjax.fixedpoint.formats import LEAST_LOGIT_BITS, LOGIT_ROOM, REPORT_FRACTION, ROOM_BITS
 from zkjax.fixedpoint.fuse import composed, literal
@@ -29,6 +29,7 @@ from zkjax.fixedpoint.nodes import (
     Positive,
     Product,
     Relu,
+    StateLeaf,
     Uniform,
 )
 from zkjax.fixedpoint.placed import Placed
@@ -124,7 +125,9 @@ class Reports:
             wanted = precision.bits + ROOM_BITS - max(LEAST_LOGIT_BITS, magnitude + LOGIT_ROOM)
         else:
             wanted = precision.bits - precision.forward_headroom - magnitude
-        name = lowering.names.unique(f"{lowering.names.layer(index)}/reported")
+        node = lowering.step.nodes[index]
+        of = (node.name.partition("/")[2] or node.name) if isinstance(node, StateLeaf) else lowering.names.layer(index)
+        name = lowering.names.unique(f"{of}/reported")
         return lowering.rescaled(index, exact, wanted, name)
 
     def _unfolded(self, value: Placed) -> Placed:
@@ -165,18 +168,15 @@ class Reports:
         degree = degrees.pop() if len(degrees) == 1 and not offset else 0
         if any(placed.degree != degree for _, placed in parts):
             parts = [(c * self._fold_factor(placed.degree), placed) for c, placed in parts]
-        short_ones = []
-        for coefficient, _ in parts:
+        products = []
+        for coefficient, placed in parts:
             bits = MULTIPLIER_BITS if is_short(coefficient, MULTIPLIER_BITS) else LEAST_MULTIPLIER_BITS
-            short_ones.append(short(coefficient, bits))
-            self._approximated(coefficient, ratio(*short_ones[-1]))
-        places = [placed.fraction + power for (_, power), (_, placed) in zip(short_ones, parts, strict=True)]
-        fraction = max([*places, constant_fraction(offset)] if offset else places)
-        scaled = [
-            (m << (fraction - place), placed)
-            for (m, _), place, (_, placed) in zip(short_ones, places, parts, strict=True)
-        ]
-        bound = sum(abs(m) * placed.bound for m, placed in scaled)
+            m, power = short(coefficient, bits)
+            self._approximated(coefficient, ratio(m, power))
+            products.append((m, placed.fraction + power, placed))
+        scaled, fraction, bound = _aligned(products, offset)
+        if bound >= 1 << MOST_BITS and not spread:
+            scaled, fraction, bound = _aligned([self._thinned(index, *product) for product in products], offset)
         made = [(m, placed.node) for m, placed in scaled]
         if offset:
             constant = round(offset * 2**fraction)
@@ -186,6 +186,31 @@ class Reports:
         for m, _ in made:
             check_coefficient(m, lowering.step.lines[index])
         return Placed(lowering.builder.combine(*made), fraction, bound, degree)
+
+    def _thinned(self, index: int, m: int, place: int, placed: Placed) -> tuple[int, int, Placed]:
+        """A term m * placed of a sum, at `place` fraction bits, but for bits far below what is published.
+
+        A loss of some ten fraction bits and a penalty, a small factor times squares of weights, share no scale.
+        """
+        fraction, excess = REPORT_FRACTION + GUARD_BITS, abs(m).bit_length()
+        if place <= fraction:
+            return m, place, placed
+        if place > fraction + excess:
+            placed = self._shortened(index, placed, place - fraction - excess)
+            place = fraction + excess
+        node = self.lowering.builder.combine((m, placed.node))
+        whole = Placed(node, place, abs(m) * placed.bound, placed.degree)
+        return 1, fraction, self._shortened(index, whole, place - fraction)
+
+    def _shortened(self, index: int, placed: Placed, shift: int) -> Placed:
+        """A value without its last bits, whatever its size may be."""
+        lowering = self.lowering
+        name = lowering.names.unique(f"{lowering.names.layer(index)}/reported_term")
+        lowering.lookup_lines[name] = lowering.step.lines[index]
+        bits = (placed.bound >> shift).bit_length() + 1
+        node = lowering.builder.rescale(placed.node, shift, name, fraction_bits=placed.fraction - shift)
+        lowering.builder.signed_range(node, bits, name)
+        return Placed(node, placed.fraction - shift, 1 << bits, placed.degree)
 
     def _proven(self, index: int) -> Placed:
         """The value of a node, with what the verifier knows of it: of a largest entry, that it is a sum of entries."""
@@ -202,9 +227,10 @@ class Reports:
         sizes = dict(zip(node.left_labels, nodes[node.left].shape, strict=True))
         sizes |= dict(zip(node.right_labels, nodes[node.right].shape, strict=True))
         count = prod(size for label, size in sizes.items() if label not in node.out_labels)
+        squared = all(index in lowering.roles.weights for index in indices)  # a penalty on weights
         for place in sorted((0, 1), key=lambda i: -factors[i].bound):
             fits = count * factors[0].bound * factors[1].bound < 1 << MOST_BITS
-            if not fits and indices[place] not in lowering.roles.weights:
+            if not fits and (squared or indices[place] not in lowering.roles.weights):
                 factors[place] = self.narrow(indices[place])
         return lowering.contracted(node, *factors)
 
@@ -307,9 +333,12 @@ class Reports:
                 self._add(name, builder.combine((m, placed.node)), placed.fraction + k)
                 return
         m, shift, bits = _last_rounding(factor, placed)
-        if shift > MOST_BITS - bits and placed.fraction > REPORT_FRACTION + GUARD_BITS:
-            placed = self._shortened(name, placed, line)
+        excess = placed.fraction - (REPORT_FRACTION + GUARD_BITS + _floor_log2(abs(factor)) + 1)
+        if shift > MOST_BITS - bits and excess > 0:
+            placed = self._shortened(report.node, placed, excess)
             m, shift, bits = _last_rounding(factor, placed)
+        if bits > MOST_BITS:
+            raise BoundError(f"the values of the output {name!r} are only known to lie within", bits, line)
         self._approximated(factor, ratio(m, REPORT_FRACTION + shift - placed.fraction))
         check_coefficient(max(abs(m), 1 << shift), line)
         lowering.lookup_lines[f"output/{name}"] = line
@@ -318,19 +347,16 @@ class Reports:
         builder.signed_range(quotient, bits, f"output/{name}")
         self._add(name, quotient, REPORT_FRACTION)
 
-    def _shortened(self, name: str, placed: Placed, line: str) -> Placed:
-        """A value with too many bits for a multiplier, without those that are far below what is published."""
-        builder, fraction = self.lowering.builder, REPORT_FRACTION + GUARD_BITS
-        label = self.lowering.names.unique(f"output/{name}/unscaled")
-        self.lowering.lookup_lines[label] = line
-        shift = placed.fraction - fraction
-        bits = (placed.bound >> shift).bit_length() + 1
-        node = builder.rescale(placed.node, shift, label, fraction_bits=fraction)
-        builder.signed_range(node, bits, label)
-        return Placed(node, fraction, 1 << bits)
-
     def _add(self, name: str, node: int, fraction: int) -> None:
         self.lowering.builder.outputs.append(Output(name, node, fraction))
+
+
+def _aligned(products: list[tuple[int, int, Placed]], offset: Fraction) -> tuple[list[tuple[int, Placed]], int, int]:
+    """(multipliers and values, fraction bits, bound) of a sum of m * value at so many fraction bits, and a constant."""
+    places = [place for _, place, _ in products]
+    fraction = max([*places, constant_fraction(offset)] if offset else places)
+    scaled = [(m << (fraction - place), placed) for m, place, placed in products]
+    return scaled, fraction, sum(abs(m) * placed.bound for m, placed in scaled)
 
 
 def _last_rounding(factor: Fraction, placed: Placed) -> tuple[int, int, int]:
