@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -46,7 +48,7 @@ def test_public_and_secret_stay_apart(tmp_path):
         fill(folder, 1)
     assert contents(folder) == run(1)
     assert sorted(os.listdir(folder.path)) == ["proof.zkjax", "secret", "statement.zkjax"]
-    assert sorted(os.listdir(folder.secret)) == ["after.zkjax", "openings.ledger", "report.json"]
+    assert sorted(os.listdir(folder.secret)) == [".gitignore", "after.zkjax", "openings.ledger", "report.json"]
     assert folder.secret.stat().st_mode & 0o777 == 0o700
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in folder.secret.iterdir())
 
@@ -56,7 +58,7 @@ def test_a_public_artefact_is_no_secret(tmp_path):
         with pytest.raises(ValueError, match="is public"):
             folder.write_run(PARAMETERS, statement=b"", proof=b"", secrets={"a": (Kind.PROOF, b"")}, report=b"")
     assert sorted(os.listdir(tmp_path)) == ["secret"]
-    assert os.listdir(folder.secret) == []
+    assert os.listdir(folder.secret) == [".gitignore"]
 
 
 def test_a_run_is_replaced_and_its_ledger_stays(tmp_path):
@@ -89,6 +91,38 @@ def test_a_command_that_fails_leaves_no_folder(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_full_disk_leaves_no_folder(tmp_path, monkeypatch):
+    def write_all(descriptor, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic, "write_all", write_all)
+    with pytest.raises(CannotWrite, match="No space left"):
+        with RunFolder(tmp_path / "run").writing():
+            pass
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+def test_secrets_are_not_put_under_version_control(tmp_path):
+    """Whoever adds the run to a repository adds what is public; even before there is a run."""
+
+    def added() -> list[str]:
+        git = ["git", "-C", str(tmp_path)]
+        subprocess.run([*git, "add", "--all"], check=True, capture_output=True)
+        staged = subprocess.run([*git, "ls-files"], check=True, capture_output=True, text=True)
+        return staged.stdout.split()
+
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True, capture_output=True)
+    with RunFolder(tmp_path / "run").writing() as folder:
+        folder.ledger.reserve(DIGEST, 1)
+        assert added() == []
+        fill(folder, 1)
+    assert added() == ["run/proof.zkjax", "run/statement.zkjax"]
+    with folder.writing():
+        fill(folder, 2)
+    assert folder.ignore.read_text() == "*\n"
+
+
 def test_a_command_that_fails_keeps_what_was_there(tmp_path):
     with RunFolder(tmp_path / "run").writing() as folder:
         fill(folder, 1)
@@ -105,7 +139,7 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
     with RunFolder(tmp_path).writing():
         pass
     assert os.listdir(tmp_path) == ["secret"]
-    assert os.listdir(tmp_path / "secret") == []
+    assert os.listdir(tmp_path / "secret") == [".gitignore"]
 
 
 @pytest.mark.parametrize("failing", [1, 2, 3, 4])
@@ -155,7 +189,7 @@ def test_a_chain_shares_one_ledger(tmp_path):
         fill(second, 3, previous=first)
     second.ledger.reserve(DIGEST, 8)
     assert first.ledger.used(DIGEST) == second.ledger.used(DIGEST) == 2
-    assert sorted(os.listdir(second.secret)) == ["after.zkjax", "openings.ledger", "report.json"]
+    assert sorted(os.listdir(second.secret)) == [".gitignore", "after.zkjax", "openings.ledger", "report.json"]
 
 
 def test_a_chain_over_two_file_systems_is_refused(tmp_path, monkeypatch):

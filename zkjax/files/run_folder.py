@@ -8,6 +8,7 @@
         state.zkjax              the user's state after the block, for the next one to start from
         openings.ledger          how often each commitment was opened
         report.json              timings and accuracies of the run
+        .gitignore               keeps all of this folder out of version control
 
 Publishing a run is copying `DIR` without `DIR/secret`.
 """
@@ -22,12 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zkjax.files.artefact import Artefact, Kind, encode, read
-from zkjax.files.atomic import SECRET_MODE, Staging, remove_partial, sync_folder
+from zkjax.files.atomic import SECRET_MODE, Staging, remove_partial, sync_folder, write_whole
 from zkjax.files.errors import CannotWrite, MissingFile
 from zkjax.files.ledger import Ledger
 
 SUFFIX = ".zkjax"
 MAX_SECRET_BYTES = 1 << 36
+IGNORE_ALL = b"*\n"
 
 
 class RunFolder:
@@ -47,6 +49,11 @@ class RunFolder:
     @property
     def secret(self) -> Path:
         return self.path / "secret"
+
+    @property
+    def ignore(self) -> Path:
+        """Tells git to leave the secret folder alone, itself included."""
+        return self.secret / ".gitignore"
 
     @property
     def report(self) -> Path:
@@ -90,9 +97,13 @@ class RunFolder:
                 raise CannotWrite(self.path, "another process is writing to it") from error
             remove_partial(self.path)
             remove_partial(self.secret)
+            if not self.ignore.exists():  # before any secret is there
+                write_whole(self.ignore, IGNORE_ALL, mode=SECRET_MODE)
             yield self
         except BaseException:
             with contextlib.suppress(OSError):  # whatever is not empty stays
+                if list(self.secret.iterdir()) == [self.ignore]:
+                    self.ignore.unlink()
                 self.secret.rmdir()
                 if created:
                     self.path.rmdir()
