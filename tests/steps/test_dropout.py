@@ -14,7 +14,7 @@ from flax import nnx
 from flax.training.train_state import TrainState
 
 import zkjax
-from tests.steps.digits import assert_exact, assert_proved, assert_trains, digits
+from tests.steps.digits import assert_exact, assert_proved, assert_trains, digits, is_weight
 from zkjax.statement.circuit import Public
 
 RATE = 0.25
@@ -158,6 +158,40 @@ def test_an_audit_draws_the_masks_again():
     assert zkjax.audit(split, shapes, data, statement) == statement.circuit.digest().hex()
     with pytest.raises(zkjax.VerificationError, match=r"another circuit|does not say where"):
         zkjax.audit(folded, shapes, data, statement)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["split", "nnx"])
+def test_two_blocks_proved(name):
+    """The key goes on from block to block, and the commitments chain; a proof of one block is none of the other."""
+    (step, state), data = CASES[name](), digits()[0]
+    schedule = np.random.default_rng(2).permutation(len(data["image"]))[: 4 * 32].reshape(4, 32)
+    batches = [jax.tree.map(lambda leaf, rows=rows: leaf[rows], data) for rows in schedule]
+    program = zkjax.compile(step, state, batches[0], steps=2, calibration=batches, dataset=data)
+    first = program.run(state, data, schedule[:2])
+    second = program.run(first.state, data, schedule[2:])
+    made = zkjax.commit(first)
+    following = zkjax.commit(second, data=made.data, before=made.after)
+    (statement, proof), (later, next_proof) = zkjax.prove(first, made), zkjax.prove(second, following)
+    one, two = zkjax.verify(statement, proof), zkjax.verify(later, next_proof)
+    assert (one.data, one.after) == (two.data, two.before)
+    drawn = [bits for each in (first, second) for bits in masks(each.program)[0]]
+    assert len({mask.tobytes() for mask in drawn}) == 4
+    assert statement.circuit.digest() != later.circuit.digest()
+    keys = [{remark for remark in each.circuit.remarks if remark.startswith("public ")} for each in (statement, later)]
+    assert all(keys) and (keys[0] != keys[1] or name == "nnx")
+    for swapped in ((statement, next_proof), (later, proof)):
+        with pytest.raises(zkjax.VerificationError):
+            zkjax.verify(*swapped)
+    float_state = state
+    for batch in batches:
+        float_state = step(float_state, batch)
+    ours, theirs = (jax.tree.leaves(jax.tree.map(weights_of, each)) for each in (second.state, float_state))
+    assert max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True)) < 0.01
+
+
+def weights_of(leaf: Any) -> np.ndarray:
+    return np.asarray(leaf) if is_weight(leaf) else np.zeros(())
 
 
 @pytest.mark.slow
