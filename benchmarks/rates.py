@@ -1,17 +1,23 @@
-"""The rates of the machine that bound a proof, measured on all cores that this process may use.
+"""The rates of the machine that bound a proof, measured on all cores that this process may use, and on one.
 
 Field multiplications are counted on tables that stay in a core's own cache; memory is copied in
-pieces much larger than any cache; each is the best of several runs.
+pieces much larger than any cache, and so are the tables that are folded; each is the best of several runs.
+
+    python benchmarks/rates.py --effort 10
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -20,9 +26,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from zkjax.compute.encode import WIDE
+from zkjax.cli.process import keep_freed_memory
+from zkjax.compute import blocked
+from zkjax.compute.blocked import PIECE, WIDE
+from zkjax.compute.fractions import Children
+from zkjax.compute.pieces import fold_pairs, folded_tables
 from zkjax.fields import arrays, extension
-from zkjax.fields.mersenne61 import P
+from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext
 
 RESIDENT = 1 << 11
@@ -32,7 +42,7 @@ MATRIX = 1024
 @dataclass(frozen=True)
 class Rates:
     """Per second: multiplications over F and over K, float64 multiply-adds, bytes hashed on all cores and on
-    one, bytes read and written."""
+    one, bytes read and written by copies, and by a round of the lookups' sumcheck over tables in pieces."""
 
     cores: int
     base: float
@@ -41,6 +51,7 @@ class Rates:
     hashed: float
     hashed_in_order: float
     moved: float
+    folded: float
 
 
 def measure(effort: int = 10) -> Rates:
@@ -64,7 +75,16 @@ def measure(effort: int = 10) -> Rates:
             hashed=best(_hashing(effort), effort << 22),
             hashed_in_order=best(_hashing(effort), effort << 22, threads=1),
             moved=_moved(effort, cores, best),
+            folded=_folded(effort),
         )
+
+
+def measure_one_core(effort: int = 10) -> Rates:
+    """The same of a process of its own that may use one core."""
+    core = min(os.sched_getaffinity(0))
+    command = [sys.executable, __file__, "--effort", str(effort), "--core", str(core)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return Rates(**json.loads(done.stdout))
 
 
 def _multiplications(multiply: Callable, planes: int, times: int, best: Callable) -> float:
@@ -117,3 +137,42 @@ def _moved(effort: int, cores: int, best: Callable) -> float:
     size = max(effort << 20, 1 << 22)
     tables = [(np.ones(size, np.uint64), np.ones(size, np.uint64)) for _ in range(cores)]
     return best(lambda core: np.copyto(tables[core][0], tables[core][1]), 2 * 8 * size)
+
+
+def _folded(effort: int) -> float:
+    """Bytes read, and written, when pieces of four tables are folded in pairs; the sums over the results go with it."""
+    count = 4 << effort.bit_length()
+    random = np.random.default_rng(0)
+    planes = random.integers(0, P, (8, PIECE), dtype=np.uint64)
+    point, r = (Ext.from_list([K(3, 5)] * blocked.LOG_PIECE), K(7, 11))
+    weights = blocked.equality_pyramid(point)
+
+    def fresh() -> list[Children]:
+        pieces = [Children(*(Ext(*map(jnp.array, planes[at : at + 2])) for at in range(0, 8, 2))) for _ in range(count)]
+        return jax.block_until_ready(pieces)
+
+    def started(low: Children, high: Children) -> jax.Array:
+        return blocked.layer_sums(low, high, np.int64(0), np.int64(PIECE), weights)
+
+    times = []
+    for _ in range(2 * effort):
+        tables = fresh()
+        began = time.perf_counter()
+        jax.block_until_ready(fold_pairs(tables, lambda low, high: folded_tables(low, high, r), started))
+        times.append(time.perf_counter() - began)
+    return 1.5 * count * planes.nbytes / min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--effort", type=int, default=10)
+    parser.add_argument("--core", type=int, default=None, help="the only one to be used")
+    options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})  # before JAX starts its threads
+    keep_freed_memory()
+    print(json.dumps(asdict(measure(options.effort)), indent=2))
+
+
+if __name__ == "__main__":
+    main()

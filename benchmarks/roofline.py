@@ -43,6 +43,14 @@ COLUMNS = (
     "measured, s",
     "ratio",
 )
+RATES = {
+    "base": ("multiplications over F, in cache", "G"),
+    "extension": ("multiplications over K, in cache", "G"),
+    "floats": ("float64 multiply-adds, matrix product", "G"),
+    "hashed": ("SHA-256, long messages", "GB"),
+    "moved": ("memory, read and written by copies", "GB"),
+    "folded": ("memory, read and written by a round of the lookups, sums with it", "GB"),
+}
 PIECES = (
     "tables are walked through in pieces, each a call from Python; additions, subtractions and reductions of "
     "sums, which are not counted, go with every product"
@@ -101,7 +109,7 @@ def limits(work: Work, speed: rates.Rates) -> tuple[float, float]:
 
 
 def measured(shape: Shape, repeat: int, effort: int) -> dict[str, Any]:
-    speed = rates.measure(effort)
+    speed, alone = rates.measure(effort), rates.measure_one_core(effort)
     figures, run, timed = measured_block(shape, repeat)
     plan = timed.statement.plan
     with recorded_instances() as instances:
@@ -120,12 +128,12 @@ def measured(shape: Shape, repeat: int, effort: int) -> dict[str, Any]:
             "seconds": figures["phases"][name],
             "ratio": figures["phases"][name] / limit,
         }
-    return {"rates": asdict(speed), "block": figures, "phases": phases}
+    return {"rates": asdict(speed), "rates_of_one_core": asdict(alone), "block": figures, "phases": phases}
 
 
 def page(result: dict[str, Any], command: str) -> str:
     """The document: the rates, a table of phases, and reasons where a phase is far from its limit."""
-    block, phases, speed = result["block"], result["phases"], result["rates"]
+    block, phases, speed, alone = (result[name] for name in ("block", "phases", "rates", "rates_of_one_core"))
     shape = Shape(**block["shape"])
     lines = [
         f"<!-- Printed by: {command} -->",
@@ -138,14 +146,11 @@ def page(result: dict[str, Any], command: str) -> str:
         "counted. The limit is the larger of its arithmetic and its memory traffic at the rates of this machine, "
         "measured in the same run.",
         "",
-        "| the machine, all cores | per second |",
-        "| --- | --- |",
-        f"| multiplications over F, in cache | {speed['base'] / 1e9:.2f} G |",
-        f"| multiplications over K, in cache | {speed['extension'] / 1e9:.2f} G |",
-        f"| float64 multiply-adds, matrix product | {speed['floats'] / 1e9:.1f} G |",
-        f"| SHA-256, long messages | {speed['hashed'] / 1e9:.2f} GB |",
-        f"| SHA-256, long messages, one core | {speed['hashed_in_order'] / 1e9:.2f} GB |",
-        f"| memory, read and written by copies | {speed['moved'] / 1e9:.1f} GB |",
+        "| the machine, per second | all cores | one core | ratio |",
+        "| --- | --- | --- | --- |",
+        *(_rate_row(label, unit, speed[name], alone[name]) for name, (label, unit) in RATES.items()),
+        "",
+        "A phase that is limited by a rate which one core reaches alone gains nothing from another core.",
         "",
         "| " + " | ".join(("phase", *COLUMNS)) + " |",
         "| --- " * (1 + len(COLUMNS)) + "|",
@@ -168,6 +173,11 @@ def page(result: dict[str, Any], command: str) -> str:
         lines += ["", f"More than {EXPLAINED_FROM:.0f} times the limit:", ""]
         lines += [f"- {name}: {REASONS[name]}." for name in slow]
     return "\n".join(lines) + "\n"
+
+
+def _rate_row(label: str, unit: str, all_cores: float, one_core: float) -> str:
+    values = " | ".join(f"{rate / 1e9:.3g} {unit}" for rate in (all_cores, one_core))
+    return f"| {label} | {values} | {all_cores / one_core:.2f} |"
 
 
 def command_of(options: argparse.Namespace) -> str:
