@@ -14,11 +14,12 @@ from tests.steps.training import Training, network_state, train_step
 
 RATE = exact(0.1)
 LIMIT = 1.0
+# At Adam's rate of 0.01 this network hardly learns, in float32 neither: accuracies would be those of chance.
 OPTIMISERS = {
     "sgd": optax.chain(optax.clip_by_global_norm(LIMIT), optax.sgd(RATE)),
     "sgd, never clipped": optax.chain(optax.clip_by_global_norm(1000.0), optax.sgd(RATE)),
     "momentum": optax.chain(optax.clip_by_global_norm(LIMIT), optax.sgd(RATE, momentum=0.75)),
-    "adam": optax.chain(optax.clip_by_global_norm(LIMIT), optax.adam(0.01)),
+    "adam": optax.chain(optax.clip_by_global_norm(LIMIT), optax.adam(0.003)),
 }
 SLOW = ("momentum", "adam")
 
