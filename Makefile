@@ -63,6 +63,7 @@ test-slow: $(INSTALLED)
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m tests.fuzzing.run --inputs $(FUZZ_INPUTS) --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzzing.million --inputs $(FUZZ_INPUTS) --seconds $(FUZZ_SECONDS)
 	ZKJAX_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/soundness/test_fuzzing.py
 
 $(FUZZ_INSTALLED): requirements-fuzz.lock

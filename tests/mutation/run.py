@@ -84,7 +84,7 @@ TESTS: dict[str, tuple[str, ...]] = {
 }
 PRELOADED = ("numpy", "hypothesis", "pytest", "jax", "jax.numpy", "flax", "optax")
 SECONDS = 300
-FIRST = 8  # of the corpus: the frozen proofs and one of each of the commonest rejections
+FIRST = 12  # of the corpus: the frozen proofs and one of each of the commonest rejections
 SURVIVED, KILLED = 0, 1
 
 

@@ -23,6 +23,7 @@ from zkjax.files import Kind, decode, decode_tensors, encode
 from zkjax.statement.circuit import Circuit
 from zkjax.statement.proof import Proof
 from zkjax.statement.statement import Statement
+from zkjax.transcript.channel import NONCE_BYTES
 from zkjax.transcript.sponge import Transcript
 from zkjax.verifier import verify
 
@@ -82,7 +83,19 @@ def edits(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 def good_nonces() -> object:
-    return patch.object(Transcript, "check_work", lambda self, label, bits, nonce: True)
+    """All nonces count, absorbed as always, so that later challenges are those of the proof."""
+
+    def check_work(self: Transcript, label: str, bits: int, nonce: int) -> bool:
+        self.absorb(label, nonce.to_bytes(NONCE_BYTES, "little"))
+        return True
+
+    return patch.object(Transcript, "check_work", check_work)
+
+
+def test_with_good_nonces_frozen_proofs_are_accepted():
+    for statement, proof in frozen():
+        with good_nonces():
+            verify(_decoded(statement), Proof.from_bytes(proof))
 
 
 @fuzzed(60)

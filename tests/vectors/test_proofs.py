@@ -65,6 +65,14 @@ def test_another_proof_is_not_accepted(folder):
         verify(Statement.from_bytes(contents(folder)[0]), Proof.from_bytes(contents(other)[1]))
 
 
+def test_the_chained_blocks_share_a_data_set_and_a_state():
+    first, second = (
+        Statement.from_bytes(contents(FOLDERS[0].parent / f"chained-{name}")[0]) for name in ("first", "second")
+    )
+    assert first.object_digest("data") == second.object_digest("data")
+    assert first.object_digest("after") == second.object_digest("before") != second.object_digest("after")
+
+
 # Another version and another parameter set have names
 
 
