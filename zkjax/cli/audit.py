@@ -23,7 +23,8 @@ KINDS = {
     "data": "bits of data",
     "activation": "bits of activations",
     "gradient": "bits of gradients",
-    "state": "bits of weights and optimiser state",
+    "state": "bits of weights",
+    "memory": "bits of optimiser state",
     "move": "bits of their change in the block",
     "rate": "bits of learning rates",
 }

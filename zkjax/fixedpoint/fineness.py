@@ -7,22 +7,31 @@ and weights are within their ranges. If even that has few bits, then the tensor 
 leaf it is the largest move within the block, in units of its commitment.
 
 Reach is certain and weak: ranges allow for gradients that no training has. Where there are values, of the auditor's own
-or made up with the right size, the largest of them is *seen* to have so many bits, and is judged too.
+or made up with the right size, the largest of them is *seen* to have so many bits, and is judged too. What is read from
+a table, and quotients and roots, are judged as what is rounded is. A memory of the optimiser, whose unit is the
+prover's choice, is judged by what is seen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log2
+from math import ceil, inf, log2
+
+import numpy as np
 
 from zkjax.errors import VerificationError
 from zkjax.fixedpoint.evaluate import Calibration
+from zkjax.fixedpoint.formats import TensorFormat
+from zkjax.fixedpoint.fuse import has_root
+from zkjax.fixedpoint.nodes import Function
 from zkjax.fixedpoint.plan import Plan
 from zkjax.statement.circuit import Circuit, Combine, Committed, Constant
 from zkjax.statement.ranges import Interval, check_ranges
+from zkjax.statement.tables import Table
 
 LEAST_BITS = 4
 _REMAINDER = "/remainder["
+_OF_GRADIENTS = ("gradient", "/clipped", "/update", "/scale")
 
 
 class TooCoarse(VerificationError):
@@ -31,7 +40,7 @@ class TooCoarse(VerificationError):
 
 @dataclass(frozen=True)
 class Fineness:
-    """Of one tensor or coefficient: `kind` is data, activation, gradient, state, move or rate.
+    """Of one tensor or coefficient: `kind` is data, activation, gradient, state, memory, move or rate.
 
     `reach` is how many bits it can have, inf for a coefficient that is exact; `seen` how many the largest value of
     a measurement has, if there was one. `fraction_bits` is the unit, None for coefficients.
@@ -48,6 +57,8 @@ class Fineness:
         """What is judged: data may have one bit, as one-hot labels do, and a state is judged by what moves it."""
         if self.kind in ("data", "state"):
             return inf
+        if self.kind == "memory":  # it may be zero at the start, and stay small
+            return inf if self.seen is None else self.seen
         return self.reach if self.seen is None else min(self.reach, self.seen)
 
 
@@ -61,21 +72,60 @@ def fineness(plan: Plan, circuit: Circuit, measured: Calibration | None = None) 
     for name, fraction, reach, move in _rounded(circuit, intervals):
         role, _, leaf = name.partition("/")
         if move is None:
-            kind = "gradient" if "gradient" in name else "activation"
             size = measured.nodes[tensors[name].node] if measured and name in tensors else 0.0
-            found.append(Fineness(kind, name, fraction, reach.bit_length(), _bits(size, fraction)))
+            found.append(Fineness(_kind(name), name, fraction, reach.bit_length(), _bits(size, fraction)))
             continue
         assert role == "after"
         size = measured.state.get(leaf, 0.0) if measured else 0.0
         size = size**0.5 if leaf in plan.weights and plan.weights[leaf].rooted else size
-        found.append(Fineness("state", leaf, fraction, reach.bit_length(), _bits(size, fraction)))
+        kind = "memory" if plan.is_memory(leaf) else "state"
+        found.append(Fineness(kind, leaf, fraction, reach.bit_length(), _bits(size, fraction)))
         if move:
             found.append(Fineness("move", leaf, fraction, move.bit_length()))
+    found += _computed(plan, circuit, intervals, measured, {each.name for each in found})
     for name, weights in plan.weights.items():
         if weights.factor:
             error = abs(weights.applied / weights.factor - 1)
             found.append(Fineness("rate", name, None, -log2(error) if error else inf))
     return found
+
+
+def _kind(name: str) -> str:
+    return "gradient" if any(part in name for part in _OF_GRADIENTS) else "activation"
+
+
+def _computed(
+    plan: Plan, circuit: Circuit, intervals: list[Interval], measured: Calibration | None, rounded: set[str]
+) -> list[Fineness]:
+    """Of quotients, roots and values of tables, whose units follow from calibration too."""
+    nodes = {
+        node.name: index for index in circuit.committed("advice") if isinstance(node := circuit.nodes[index], Committed)
+    }
+    tables = {lookup.name: circuit.tables[lookup.table] for lookup in circuit.lookups}
+    found = []
+    for tensor in plan.tensors:
+        if tensor.name in rounded or tensor.name not in nodes:
+            continue
+        table = tables.get(f"{tensor.name}/function")
+        reach = max(map(abs, intervals[nodes[tensor.name]])) if table is None else max(-tensor.lo, tensor.hi)
+        if not reach:  # a function that is zero everywhere
+            continue
+        seen = None if measured is None else _bits(measured.nodes[tensor.node], tensor.fraction_bits)
+        if measured is not None and seen is not None and table is not None and has_root(table.formula):
+            seen = min(seen, _varied(plan, tensor, table, measured))
+        found.append(Fineness(_kind(tensor.name), tensor.name, tensor.fraction_bits, reach.bit_length(), seen))
+    return found
+
+
+def _varied(plan: Plan, tensor: TensorFormat, table: Table, measured: Calibration) -> float:
+    """Bits by which a function with a root differs at all: below a floor, which is calibrated too, it is constant."""
+    function = plan.step.nodes[tensor.node]
+    assert isinstance(function, Function)
+    largest = ceil(measured.nodes[function.node] * 2.0**table.input_fraction)
+    arguments, values, _ = table.rows()
+    read = values[np.abs(arguments) <= largest]
+    spread = int(read.max() - read.min())
+    return log2(spread) if spread else 0.0
 
 
 def require_fine(found: list[Fineness], least_bits: float) -> None:

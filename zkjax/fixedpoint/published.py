@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from zkjax.errors import UserError, VerificationError
 from zkjax.fixedpoint.compile import plan_formats
 from zkjax.fixedpoint.evaluate import Calibration
-from zkjax.fixedpoint.formats import DEFAULT_BITS, LEAST_BITS, MOST_BITS, DataFormat
+from zkjax.fixedpoint.formats import DEFAULT_BITS, LEAST_BITS, MOST_BITS, DataFormat, label_format
 from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.step import Step
@@ -62,6 +62,10 @@ class PublishedFormats:
         for name in tensors:
             if (said := _LIMB.fullmatch(name)) and said[1] in tensors:
                 state[said[1]] = max(state.get(said[1], 0), int(said[2]) - 1)
+        for lookup in circuit.lookups:  # of leaves without limbs
+            node, table = circuit.nodes[lookup.re], circuit.tables[lookup.table]
+            if isinstance(node, Committed) and node.oracle == "before" and table.kind == "range":
+                state.setdefault(node.name, table.hi.bit_length())
         return cls(tensors, data, state, counters)
 
 
@@ -81,6 +85,13 @@ def published_plans(step: Step, numbers: Sequence[Values], circuit: Circuit) -> 
     data = {
         name: DataFormat(*formats.data[name], True, step.nodes[index].shape[1:]) for name, index in step.data.items()
     }
+    for name, classes in step.labels.items():
+        if data[name] != (proved := label_format(classes, data[name].shape)):
+            raise OtherFormats(
+                f"the data leaf {name!r} is one of labels, of which nothing but the range proves what they are",
+                expected=f"integers in [{proved.lo}, {proved.hi}]",
+                got=f"integers in [{data[name].lo}, {data[name].hi}] times 2^-{data[name].fraction_bits}",
+            )
     found_any, refused = False, None
     for bits in sorted(range(LEAST_BITS, MOST_BITS + 1), key=lambda bits: abs(bits - DEFAULT_BITS)):
         try:
