@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 
 from tests.blocks import DenseShape, dense_block
+from tests.conftest import ROOT
 from tests.privacy.simulator import simulate
 from tests.prover.opening_case import small_circuit
 from tests.soundness.block import small_block
-from zkjax.statement.parameters import SOUNDNESS_FLOOR_BITS, Code
+from zkjax.statement.parameters import (
+    COMBINATION_GRINDING_BITS,
+    LOOKUP_GRINDING_BITS,
+    OPENING_GRINDING_BITS,
+    SOUNDNESS_FLOOR_BITS,
+    Code,
+)
 from zkjax.statement.plan import Plan
 from zkjax.statement.soundness import LOG_FIELD, error_terms, soundness_bits
 from zkjax.verifier import products
 
+PAGE = (ROOT / "docs" / "soundness.md").read_text()
 FIELD_BITS = 2 * log2((1 << 61) - 1)
 
 
@@ -134,6 +142,48 @@ def test_relations_are_as_many_as_the_verifier_notes(lowered):
     found = degrees(plan)
     assert found["products of hidden values"] == pytest.approx(quadratics + 1)
     assert found["opening: batching"] == pytest.approx(zeros + 1)
+
+
+# Where docs/soundness.md derives each term, and what its largest ones are called there.
+PARAGRAPHS = {
+    "lookup fingerprints": "**Lookups.**",
+    "lookup layers": "**Layers.**",
+    "lookup claims": "**Leaf claims.**",
+    "vanishing tensors": "**Zeros.**",
+    "published tensors": "**Outputs.**",
+    "contractions": "**Contractions.**",
+    "products of hidden values": "**Products.**",
+    "opening: batching": "- batching under powers of gamma",
+    "opening: split": "- split:",
+    "opening: sumcheck": "- sumcheck:",
+    "opening: combination": "- combination:",
+    "opening: proximity": "- proximity:",
+    "opening: columns": "- columns:",
+}
+WORK = {
+    "lookup fingerprints": f"less {LOOKUP_GRINDING_BITS} bits of work",
+    "opening: proximity": f"less {COMBINATION_GRINDING_BITS} bits of work",
+    "opening: columns": f"less {OPENING_GRINDING_BITS} bits of work",
+}
+
+
+def test_the_page_derives_these_terms_and_no_others():
+    plan = Plan(dense_block(DIGITS).circuit, openings=8)
+    terms = {term.name: -term.log2_error for term in error_terms(plan)}
+    arguments = PAGE.partition("## The arguments")[2].partition("\n## ")[0]
+    assert list(PARAGRAPHS) == list(terms)
+    places = [arguments.index(beginning) for beginning in PARAGRAPHS.values()]
+    assert places == sorted(places)
+    # The nodes that are rewritten, and the opening as a whole, have no term of their own.
+    headed = {line.partition("**")[2].partition("**")[0] for line in arguments.splitlines() if line.startswith("**")}
+    assert headed == {name.strip("*") for name in PARAGRAPHS.values() if "*" in name} | {"Linear nodes.", "Opening."}
+    for (name, said), place in zip(WORK.items(), (places[0], places[11], places[12]), strict=True):
+        assert said in " ".join(arguments[place:].split("\n\n")[0].split()), name
+    largest = ("columns", "proximity", "fingerprints", "layers")
+    found = [next(bits for name, bits in terms.items() if name.endswith(each)) for each in largest]
+    assert found == sorted(terms.values())[:4]
+    told = ", ".join(f"{name} {bits:.1f}" for name, bits in zip(largest, found, strict=True))
+    assert f"{told}; in all {soundness_bits(plan):.1f}." in " ".join(arguments.split())
 
 
 def test_a_node_that_vanishes_costs_its_variables_and_a_power():
