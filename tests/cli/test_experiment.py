@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import textwrap
 
+import jax
 import numpy as np
 import pytest
 
+import zkjax
 from zkjax.cli.experiment import MODULE, BadExperiment, load_experiment
 
 GOOD = """
@@ -134,3 +136,20 @@ def test_the_bundled_experiment(root):
     source = (root / "examples" / "digits_mlp.py").read_text()
     assert "import zkjax" not in source
     assert "from zkjax" not in source
+
+
+def test_the_bundled_experiment_with_outputs(root):
+    """It compiles with what it publishes, and its outputs are those of the step."""
+    path = root / "examples" / "digits_dropout.py"
+    experiment = load_experiment(path)
+    assert "import zkjax" not in path.read_text()
+    assert experiment.outputs == ("loss", "accuracy")
+    schedule = experiment.schedule[:2]
+    batches = [{name: leaf[rows] for name, leaf in experiment.dataset.items()} for rows in schedule]
+    options = {"calibration": batches, "dataset": experiment.dataset, "outputs": experiment.outputs}
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have them
+        program = zkjax.compile(experiment.train_step, experiment.state, batches[0], steps=2, **options)
+        run = program.run(experiment.state, experiment.dataset, schedule)
+        expected = run.float_outputs
+    for name in experiment.outputs:
+        np.testing.assert_allclose(run.outputs[name], expected[name], atol=1 / 64)
