@@ -34,6 +34,16 @@ def violated(case: Case, committed: Tensors) -> set[str]:
     return found | {"zero" for node in circuit.zeros if values[node].any()}
 
 
+def begun(case: Case, **leaves: Callable[[np.ndarray], None]) -> Tensors:
+    """Committed tensors of an honest run from a state before of the prover's choice: `leaves` changes what is there."""
+    names = named(case.circuit)
+    given = {i: case.values[i].copy() for role in ("data", "before") for i in case.circuit.committed(role)}
+    for name, change in leaves.items():
+        change(given[names[f"before/{name.replace('__', '/')}"]])
+    values = interpret(case.lowered, given, case.schedule)
+    return {i: residues(values[i]) for i in case.circuit.committed()}
+
+
 def lied(case: Case, **lies: Callable[[np.ndarray], None]) -> Tensors:
     """Committed tensors of a run in which tensors, by name with __ for /, are changed by functions of arrays."""
     names = named(case.circuit)

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.blocks import TRACE_BITS
 from tests.soundness.block import SHAPE, Case, named
 from tests.soundness.cheating import by_the_circuit, carried_on, forge, is_legal
+from tests.soundness.lies import begun, rejected, violated
 from zkjax.circuit.program import Lowered
 from zkjax.statement.circuit import Filter
 from zkjax.statement.filters import dense, matrix
@@ -111,3 +113,23 @@ def test_another_momentum_is_rejected(case, name, role):
     with pytest.raises(ConsistencyError):
         forged.verify()
     assert forged.broken() == ["lookup sum"]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_momentum_that_leaves_its_range(case, sign):
+    """An honest run from a momentum that is one too large: only its limbs tell, wherever else it leads."""
+    name = "layer1/bias/trace"
+
+    def beyond(value):
+        value[0] = 1 << TRACE_BITS if sign > 0 else -(1 << TRACE_BITS) - 1
+
+    committed = begun(case, **{name.replace("/", "__"): beyond})
+    found = violated(case, committed)
+    assert any(entry.startswith(f"before/{name}/") for entry in found)
+    rejected(case, committed, by=found)
+
+    def largest(value):
+        value[0] = (1 << TRACE_BITS) - 1 if sign > 0 else -(1 << TRACE_BITS)
+
+    allowed = violated(case, begun(case, **{name.replace("/", "__"): largest}))
+    assert not any(entry.startswith(f"before/{name}/") for entry in allowed)

@@ -11,7 +11,7 @@ import pytest
 from tests.adaptive import LIMIT, OUTPUTS, ROOT_SHIFT, adaptive_block, adaptive_inputs
 from tests.soundness.block import Case, named, residues
 from tests.soundness.cheating import forge, is_legal
-from tests.soundness.lies import case_of, lied, rejected, violated
+from tests.soundness.lies import begun, case_of, lied, rejected, violated
 from tests.witness.naive import interpret
 from zkjax.statement.circuit import Filter
 from zkjax.statement.filters import matrix
@@ -70,6 +70,22 @@ def test_the_negative_root(case):
     assert "deviation/range[0:8]" in found
     assert not any(name.startswith("deviation/remainder") for name in found)
     rejected(case, committed, by=found)
+
+
+def test_a_root_that_leaves_its_range(case):
+    """An honest run from a mean of squares whose root is one too large: only its limbs tell."""
+
+    def beyond(value):
+        value[0, 0] = 1 << 10
+
+    def largest(value):
+        value[0, 0] = (1 << 10) - 1
+
+    committed = begun(case, root=beyond)
+    found = violated(case, committed)
+    assert found and all(name.startswith("before/root/") for name in found)
+    rejected(case, committed, by=found)
+    assert not violated(case, begun(case, root=largest))
 
 
 @pytest.mark.parametrize(("delta", "side"), [(1, "remainder"), (-1, "rest"), (40, "remainder")])
