@@ -180,6 +180,8 @@ A primitive that has a rule is refused where its rule cannot translate it. The u
 | a reshape of computed values that merges or splits axes | only axes of size one come and go |
 | a division by, or a power of, a value not known to be positive | sums of exponentials are, and roots with a positive constant beside or under them |
 | a product of two weights | one factor must come from the data |
+| Lion, `sign_sgd` | a gradient that rounds to zero has no sign |
+| AdaBelief, centred RMSProp, Adadelta | roots are taken of means of squared gradients, not of squares of what many steps make |
 | `slice`, `pad`, `stack`, `concatenate` of computed values | they are for layers stacked along the leading axis of a leaf of the state |
 """  # noqa: E501
 

@@ -126,6 +126,16 @@ def test_what_fits_with_no_bits_is_refused_with_equation_bound_and_remedy(factor
     assert caught.value.bits > 61
 
 
+def test_a_learning_rate_that_takes_all_bits_is_named():
+    """What does not fit is a value of some layer; what to do is about the rate."""
+    batch = batch_of()
+    for optimiser in (optax.sgd(1e-14), optax.sgd(1e-14, momentum=0.5)):
+        state = train_state(Network(), batch["image"], optimiser)
+        with pytest.raises(BoundError, match=r"the learning rate of params/\S+ is 1e-14, and weights .* \(1e-6 fits"):
+            compile(step_with(), state, batch, steps=4)
+    compile(step_with(), train_state(Network(), batch["image"], optax.sgd(1e-6)), batch, steps=4)
+
+
 def test_too_large_for_any_proof():
     with pytest.raises(UserError, match="exceeds a limit"):
         compiled_network((3, 2, 2), steps=5000)

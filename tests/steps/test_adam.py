@@ -46,7 +46,9 @@ def test_what_is_public():
     """Epsilon as it became, the means' coefficients, and that the mean of squares is committed by its root."""
     printed = str(AdaptiveTraining(*CASES["adam"]).program)
     assert "committed by its square root: opt_state/0/nu/Dense_0/bias" in printed
-    assert "the constant 9.99999994e-09 is 1/2^" in printed
+    assert "the constant 9.99999994e-09 that is added to a root or beneath, as epsilon is, counts as 1/2^" in printed
+    said = [line for line in printed.splitlines() if "as epsilon is" in line]
+    assert "Dense_0/kernel" in " ".join(said)
     assert "learning rate" in printed
 
 

@@ -38,6 +38,10 @@ MOST_DIVISOR = 42
 SPARE_BITS = 6
 SCALAR_BITS = 8
 SLACK = 1 - 2.0**-10
+PLAIN_ROOTS = (
+    "roots of means of squared gradients are proved, as Adam and RMSProp take them; not of squares of what many steps "
+    "make, such as a mean of gradients (AdaBelief, centred RMSProp) or of updates (Adadelta): use Adam or RMSProp"
+)
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,9 @@ def root(lowering: Lowering, index: int, inner: int) -> Placed:
     up = MOST_RADICAND - value.bound.bit_length()
     up = 0 if 0 <= up <= SPARE_BITS and value.fraction % 2 == 0 else up - (value.fraction + up) % 2
     if value.bound >= WIDE:
-        raise BoundError("the value under a root is only known to lie within", value.bound.bit_length(), line)
+        raise BoundError(
+            "the value under a root is only known to lie within", value.bound.bit_length(), line, PLAIN_ROOTS
+        )
     b = lowering.builder
     name = lowering.names.unique(f"{lowering.names.leaf(index)}/root")
     lowering.lookup_lines[name] = line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from zkjax.errors import UserError
 from zkjax.statement.circuit import MAX_COEFFICIENT, Circuit
@@ -12,6 +13,10 @@ FIELD_BITS = 61
 REMEDY = (
     "scale the data to about one, write constants as powers of two, use fewer steps per block (steps=), a smaller "
     "batch or a larger learning rate; fewer magnitude bits (bits=) are tried already"
+)
+RATE_REMEDY = (
+    "the learning rate of {name} is {rate:.3g}, and weights between the steps need one bit more for each time that "
+    "it is halved: use a larger one (1e-6 fits most networks), or fewer steps per block (steps=) or a smaller batch"
 )
 OUTPUT_REMEDY = (
     "the training fits, its outputs do not: return what is made before this line beside the state, a loss of the data "
@@ -27,6 +32,10 @@ class BoundError(UserError):
         super().__init__(
             f"{what} {bits} bits; the field holds {FIELD_BITS}\n    at {line or 'the new state'}\n    {remedy}"
         )
+
+    def of_rate(self, name: str, rate: Fraction) -> BoundError:
+        """The same error where it is a small learning rate that takes the bits."""
+        return BoundError(self.what, self.bits, self.line, RATE_REMEDY.format(name=name, rate=float(rate)))
 
     def of_output(self) -> BoundError:
         """The same error where the training fits without its outputs."""

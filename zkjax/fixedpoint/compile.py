@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from types import MappingProxyType
 
 from zkjax.circuit.program import Lowered
@@ -32,6 +33,8 @@ from zkjax.statement.circuit import CircuitError
 
 FIRST_FRACTION = 28
 MAX_ROUNDS = 8
+# A learning rate below this is named where a step does not fit.
+SMALL_RATE = Fraction(1, 1 << 17)
 
 
 def plan_block(
@@ -61,6 +64,9 @@ def plan_block(
             if step.reports and _fits(replace(step, reports={}), calibration, data, numbers, magnitude, fractions):
                 raise error.of_output() from error  # what is published must not cost the training its bits
     assert first_error is not None
+    rates = [(abs(change.rate), name) for name, change in step.changes.items() if change.rate]
+    if rates and min(rates)[0] < SMALL_RATE:
+        raise first_error.of_rate(*min(rates)[::-1]) from first_error
     raise first_error
 
 
@@ -192,6 +198,11 @@ def _remarks(plan: Plan, weights: Mapping[str, WeightFormat], lowering: Lowering
         for name, form in plan.data.items()
     ]
     remarks += [_start_remark(name, value) for name, value in plan.counters.items()]
+    remarks += [
+        f"the constant {float(exact):.9g} that is added to a root or beneath, as epsilon is, counts as {written(used)} "
+        f"in units of the root (relative error {float(abs(used / exact - 1)):.1e}): {', '.join(names)}"
+        for (exact, used), names in lowering.epsilons.items()
+    ]
     return (*remarks, *lowering.approximations, *plan.step.notes)
 
 

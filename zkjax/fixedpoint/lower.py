@@ -96,6 +96,7 @@ class Lowering:
     names: Names = field(init=False)
     tensors: list[TensorFormat] = field(default_factory=list)
     approximations: list[str] = field(default_factory=list)
+    epsilons: dict[tuple[Fraction, Fraction], list[str]] = field(default_factory=dict)
     lookup_lines: dict[str, str] = field(default_factory=dict)
     memories: dict[str, adaptive.MemoryFormat] = field(default_factory=dict)
     filtered: list[adaptive.MomentFormat] = field(default_factory=list)
@@ -222,7 +223,7 @@ class Lowering:
             scaled.append((multiplier, placed))
         if offset:
             if index in self.roles.radicands:
-                offset = self._kept_from_zero(offset, fraction)
+                offset = self._kept_from_zero(index, offset, fraction)
             check_coefficient(round(offset * Fraction(2) ** fraction), self.step.lines[index])
             scaled.append((1, self._constant(self.step.nodes[index].shape, offset, fraction)))
         for multiplier, _ in scaled:
@@ -231,11 +232,12 @@ class Lowering:
         bound = min(WIDE, sum(abs(m) * placed.bound for m, placed in scaled))
         return Placed(node, fraction, bound, max(placed.degree for _, placed in parts))
 
-    def _kept_from_zero(self, offset: Fraction, fraction: int) -> Fraction:
+    def _kept_from_zero(self, index: int, offset: Fraction, fraction: int) -> Fraction:
         """A constant that keeps a divisor from zero, in `fraction` fraction bits: one unit of them at least."""
         used = ratio(max(1, round(offset * Fraction(2) ** fraction)), fraction) if offset > 0 else offset
         if used != offset:
-            self.approximated(f"the constant {float(offset):.9g}", offset, used)
+            names, name = self.epsilons.setdefault((offset, used), []), self.names.leaf(index)
+            names += [] if name in names else [name]
         return used
 
     def _prepared(self, parts: list[tuple[Fraction, Placed]], offset: Fraction) -> tuple[list[int], int]:

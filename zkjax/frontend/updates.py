@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from zkjax.fixedpoint.moments import expanded
-from zkjax.fixedpoint.nodes import Axes, Product, StateLeaf
+from zkjax.fixedpoint.nodes import Axes, DataLeaf, Gated, Product, StateLeaf, Uniform
 from zkjax.fixedpoint.numbers import ONE, Number
-from zkjax.fixedpoint.step import Change, StepGraph
+from zkjax.fixedpoint.step import Change, StepGraph, reached
 from zkjax.frontend.unsupported import Problem
 
 LINEAR = (
@@ -23,6 +23,10 @@ LINEAR = (
 ONE_GRADIENT = (
     "let the leaves of one parameter (weights, momentum, averages) take up one and the same gradient: add its parts "
     "up before the optimiser sees them"
+)
+NO_SIGNS = (
+    "a gradient that is zero, or rounds to zero, would move its weight by a whole step: use Adam, momentum or SGD in "
+    "place of Lion or sign_sgd"
 )
 
 Kept = dict[str, Number]
@@ -48,12 +52,22 @@ def updates(
             elif _moved_leaf(graph, base) is not None:
                 what = "takes up a leaf of the state with its axes summed, moved or broadcast"
                 problems.append(Problem(what, graph.lines[node], LINEAR, (name,)))
+            elif _is_sign_of_data(graph, base):
+                problems.append(Problem("moves by the sign of a gradient", graph.lines[base], NO_SIGNS, (name,)))
             else:
                 moved[name][base] = number
     changes: dict[str, Change] = {}
     for names in coupled(kept):
         changes |= _changes(graph, after, {name: moved[name] for name in names if moved.get(name)}, problems)
     return {name: kept.get(name, {name: ONE}) for name in state}, changes
+
+
+def _is_sign_of_data(graph: StepGraph, node: int) -> bool:
+    """Whether `node` is a gate alone, of what comes from the data; the sign of a weight, of a penalty, is none."""
+    found = graph.nodes[node]
+    if not isinstance(found, Gated) or not isinstance(graph.nodes[found.node], Uniform):
+        return False
+    return any(isinstance(graph.nodes[index], DataLeaf) for index in reached(graph.nodes, [found.gate]))
 
 
 def coupled(kept: Mapping[str, Kept]) -> list[list[str]]:
