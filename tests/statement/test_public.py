@@ -56,6 +56,12 @@ def test_what_has_no_encoding_is_a_constant_or_refused(values):
         assert decoded(array.shape, *encoded(array)[1:]).max() == spread
 
 
+@pytest.mark.parametrize("value", [0, 5, -3])
+def test_a_tensor_of_one_value_has_no_encoding(value):
+    with pytest.raises(PublicTensorError, match="differ by 0 bits"):
+        encoded(np.full((2, 3), value))
+
+
 BITS = tensor((3, 5), 0, 1)
 TEXT = encoded(BITS)[2]
 
@@ -65,6 +71,7 @@ TEXT = encoded(BITS)[2]
     [
         ((3, 5), 0, ""),
         ((3, 5), 33, "A" * text_length((3, 5), 33)),
+        ((2,), 33, base64.b64encode((1 << 38).to_bytes(9, "big")).decode()),  # 0 and 2^32: a bit too many
         ((3, 5), -1, TEXT),
         ((3, 6), 2, TEXT),
         ((3, 5), 1, TEXT + "AAAA"),
