@@ -85,6 +85,8 @@ TEXT = encoded(BITS)[2]
         ((3, 5), 1, base64.b64encode(b"\xff\xfe").decode()),  # the least is not zero
         ((3, 5), 1, base64.b64encode(b"\xa5\x00").decode()[:2] + "B="),  # bits that base64 drops
         ((3, 5), 2, encoded(BITS)[2] + "A" * 4),
+        ((3, 5), 1, base64.b64encode(b"\xa5\x00\x00").decode()),  # a byte too many
+        ((3, 5), 1, base64.b64encode(b"\xa5").decode()),  # a byte too few
         ((2,), 2, base64.b64encode(b"\x40").decode()[:3] + "="),  # a bit more than needed
         ((1 << 20, 1 << 20), 32, TEXT),
     ],
@@ -141,6 +143,10 @@ def test_inner_products(shape, low, high, largest):
             product = product * own[index]
         expected += product
     assert inner(Public.of(values).above, low, weights) == expected
+
+
+def test_without_axes_there_is_one_product():
+    assert inner(np.array(3, np.uint8), 4, []) == K(7)
 
 
 def test_sums_of_the_largest_entries_do_not_overflow():

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.blocks import DenseShape, dense_block
 from tests.statement.circuits import GATE, STATE, SUMS, appended, small, small_statement, with_node
 from zkjax.errors import VerificationError
-from zkjax.statement import parameters
+from zkjax.statement import parameters, statement
 from zkjax.statement.circuit import Axes, Circuit, CircuitError, Combine, Constant, Contract, Lookup, Output
 from zkjax.statement.parameters import Code
 from zkjax.statement.proof import MAX_PROOF_BYTES, Proof, ProofFormatError
@@ -102,6 +102,19 @@ def test_other_outputs_than_the_circuits_are_refused(outputs):
 def test_every_truncation_is_refused():
     for length in range(len(DATA)):
         assert decode(DATA[:length]) is None, length
+
+
+@pytest.mark.parametrize("length", [0, HEAD, HEAD + 32, ROOTS, SIZE, CIRCUIT - 1])
+def test_what_ends_before_the_circuit_is_refused_at_once(length):
+    with pytest.raises(StatementError, match=f"at least {CIRCUIT} bytes"):
+        Statement.from_bytes(DATA[:length])
+
+
+def test_a_statement_beyond_every_size_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr(statement, "MAX_STATEMENT_BYTES", len(DATA))
+    assert Statement.from_bytes(DATA).to_bytes() == DATA
+    with pytest.raises(StatementError, match="not a statement"):
+        Statement.from_bytes(DATA + b"\0")
 
 
 @pytest.mark.parametrize("extra", [b"\0", b"\0" * 4, b"\0" * 16, DATA])
