@@ -110,6 +110,11 @@ def test_what_ends_before_the_circuit_is_refused_at_once(length):
         Statement.from_bytes(DATA[:length])
 
 
+def test_what_ends_where_the_circuit_should_begin_is_said_to_end_within_it():
+    with pytest.raises(StatementError, match="ends within its circuit"):
+        Statement.from_bytes(DATA[:CIRCUIT])
+
+
 def test_a_statement_beyond_every_size_is_refused_at_once(monkeypatch):
     monkeypatch.setattr(statement, "MAX_STATEMENT_BYTES", len(DATA))
     assert Statement.from_bytes(DATA).to_bytes() == DATA
