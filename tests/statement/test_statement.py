@@ -177,6 +177,14 @@ def test_a_wrong_length_of_the_circuit_is_refused(size):
     assert decode(spliced(SIZE, size.to_bytes(8, "little"))) is None
 
 
+def test_a_circuit_may_be_as_long_as_what_is_left_and_no_longer():
+    left = len(DATA) - CIRCUIT
+    with pytest.raises(CircuitError):  # the schedule is not JSON
+        Statement.from_bytes(spliced(SIZE, left.to_bytes(8, "little")))
+    with pytest.raises(StatementError, match=f"ends within its circuit .expected {left + 1}, got {left}.$"):
+        Statement.from_bytes(spliced(SIZE, (left + 1).to_bytes(8, "little")))
+
+
 def test_a_length_beyond_the_file_is_named():
     with pytest.raises(StatementError, match="ends within its circuit"):
         Statement.from_bytes(spliced(SIZE, (1 << 63).to_bytes(8, "little")))
