@@ -57,6 +57,17 @@ KNOWN: dict[tuple[str, str], str] = {
         "pad_form: without min(coefficients) <= max(coefficients) of "
         "0 <= min(coefficients) <= max(coefficients) < pads",
     ): "the least is never above the greatest",
+    **{
+        ("statement.public", f"_last_axis: {what}"): why
+        for what, why in {
+            "8 * rows.dtype.itemsize for max(1, 8 * rows.dtype.itemsize)": "an entry has a byte at least",
+            "_ROOM - bits for min(31, _ROOM - bits)": "limbs as wide as there is room for; their sums are as exact",
+            "1 for max(1, _BLOCK // min(_COLUMNS, rows.shape[1]))": "how many rows are held at once",
+            "_BLOCK // min(_COLUMNS, rows.shape[1]) for max(1, _BLOCK // min(_COLUMNS, rows.shape[1]))": (
+                "a block holds more entries than a row has columns at once"
+            ),
+        }.items()
+    },
     ("transcript.hidden", "linear_form: weight * factor for weight if factor is K.ONE else weight * factor"): (
         "a product with one is saved"
     ),

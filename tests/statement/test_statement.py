@@ -19,6 +19,7 @@ from zkjax.errors import VerificationError
 from zkjax.statement import parameters, statement
 from zkjax.statement.circuit import Axes, Circuit, CircuitError, Combine, Constant, Contract, Lookup, Output
 from zkjax.statement.parameters import Code
+from zkjax.statement.plan import Plan
 from zkjax.statement.proof import MAX_PROOF_BYTES, Proof, ProofFormatError
 from zkjax.statement.statement import Statement, StatementError, parameter_hash
 
@@ -214,6 +215,17 @@ def test_a_row_that_the_data_set_lacks_is_refused(row, place):
 def test_a_statement_made_by_hand_is_checked_too(changes, text):
     with pytest.raises(StatementError, match=text):
         replace(STATEMENT, **changes).check()
+
+
+def test_what_costs_the_verifier_too_much_is_no_statement(monkeypatch):
+    """`test_plan` has the circuits; here it is that statements are asked."""
+
+    def refuse(self: Plan) -> None:
+        raise CircuitError("too much work")
+
+    monkeypatch.setattr(Plan, "check_work", refuse)
+    with pytest.raises(CircuitError, match="too much work"):
+        Statement.from_bytes(DATA)
 
 
 def test_an_illegal_circuit_is_a_circuit_error():
