@@ -66,8 +66,13 @@ KNOWN: dict[tuple[str, str], str] = {
             "_BLOCK // min(_COLUMNS, rows.shape[1]) for max(1, _BLOCK // min(_COLUMNS, rows.shape[1]))": (
                 "a block holds more entries than a row has columns at once"
             ),
+            "_COLUMNS for min(_COLUMNS, rows.shape[1])": "how many rows are held at once",
+            "rows.shape[1] for min(_COLUMNS, rows.shape[1])": "how many rows are held at once",
         }.items()
     },
+    ("statement.statement", "check: without len(self.outputs) != len(shapes)"): (
+        "shapes are compared as lists: another number of them is refused there"
+    ),
     ("transcript.hidden", "linear_form: weight * factor for weight if factor is K.ONE else weight * factor"): (
         "a product with one is saved"
     ),

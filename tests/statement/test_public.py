@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.statement.evaluate import read
 from zkjax.fields.mersenne61 import K, P
 from zkjax.fields.vectors import Ext
+from zkjax.statement import public
 from zkjax.statement.circuit import Constant, Public
 from zkjax.statement.public import PublicTensorError, decoded, encoded, inner, text_length
 
@@ -143,6 +144,13 @@ def test_inner_products(shape, low, high, largest):
             product = product * own[index]
         expected += product
     assert inner(Public.of(values).above, low, weights) == expected
+
+
+def test_rows_are_taken_in_blocks(monkeypatch):
+    values, weights = tensor((7, 3), -3, 4), vectors((7, 3), largest=False)
+    at_once = inner(Public.of(values).above, -3, weights)
+    monkeypatch.setattr(public, "_BLOCK", 8)  # two rows
+    assert inner(Public.of(values).above, -3, weights) == at_once
 
 
 def test_without_axes_there_is_one_product():

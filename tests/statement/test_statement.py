@@ -194,7 +194,7 @@ def test_a_length_beyond_the_file_is_named():
 @pytest.mark.parametrize("row", [3, 1 << 24, (1 << 32) - 1])
 @pytest.mark.parametrize("place", range(4))
 def test_a_row_that_the_data_set_lacks_is_refused(row, place):
-    with pytest.raises(StatementError, match="names a row that the data set lacks"):
+    with pytest.raises(StatementError, match=r"names a row that the data set lacks \(expected 0\.\.2,"):
         Statement.from_bytes(spliced(SCHEDULE + 4 * place, row.to_bytes(4, "little")))
 
 
@@ -226,6 +226,17 @@ def test_what_costs_the_verifier_too_much_is_no_statement(monkeypatch):
     monkeypatch.setattr(Plan, "check_work", refuse)
     with pytest.raises(CircuitError, match="too much work"):
         Statement.from_bytes(DATA)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_pads_fit_in_the_message_of_one_row(more, monkeypatch):
+    """With more, their codeword would have another distance than the one that soundness is computed from."""
+    monkeypatch.setattr(Plan, "pads", property(lambda plan: plan.code.message + more))
+    if more:
+        with pytest.raises(StatementError, match="pads do not fit in a row"):
+            Statement.from_bytes(DATA)
+    else:
+        assert Statement.from_bytes(DATA).to_bytes() == DATA
 
 
 def test_an_illegal_circuit_is_a_circuit_error():
