@@ -119,6 +119,9 @@ def compile(
         else data_format(name, step.nodes[index].shape[1:], [each[name] for each in seen])
         for name, index in step.data.items()
     }
+    for name in step.labels:  # before the step is run on them: it makes NaN of some, and counts -1 from the end
+        for each in seen:
+            quantized_data(name, data[name], each[name])
     start = reading.schedule.start(initial)
     calibrated = calibrate(step, initial, leaves, reading.schedule.values(start, len(leaves)))
     _check_translation(reading, state, batches[0], calibrated.first)

@@ -70,7 +70,7 @@ def test_data_sets_have_any_number_of_rows(program):
         (lambda d: d | {"image": d["image"][:8]}, r"differ in their number of rows \(image: 8, label: 9\)"),
         (lambda d: {name: leaf[:3] for name, leaf in d.items()}, "has 3 rows, fewer than the 4 of one batch"),
         (lambda d: d | {"image": d["image"] * np.float32(np.nan)}, r"'image' holds nan at index \[0, 0\]"),
-        (lambda d: d | {"label": d["label"] * 2}, r"'label' holds 2.0 at index .*outside of its range \[0, 1\]"),
+        (lambda d: d | {"label": d["label"] * 2}, r"'label' holds 2 at index .*outside of its range \[0, 1\]"),
         (lambda d: d | {"label": d["label"] / 3}, r"no multiple of 2\^-0"),
     ],
 )
@@ -173,11 +173,17 @@ def test_labels_out_of_their_classes_are_named():
         return {"w": state["w"] - 0.25 * jax.grad(loss_of)(state["w"])}
 
     batch = {"image": batch_of()["image"], "label": np.array([2, 0, 1, 2])}
-    program = compile(train_step, {"w": np.full((5, 3), 0.5, np.float32)}, batch, steps=2)
+    state = {"w": np.full((5, 3), 0.5, np.float32)}
+    program = compile(train_step, state, batch, steps=2)
     for wrong in (-1, 3):
         dataset = {"image": batch_of(11)["image"], "label": np.full(11, wrong)}
-        with pytest.raises(UserError, match=rf"'label' holds {wrong}.* outside of its range \[0, 2\].*no such class"):
+        message = rf"'label' holds {wrong} at index \[\d\], outside of its range \[0, 2\].*no such class"
+        with pytest.raises(UserError, match=message):
             program.quantize_dataset(dataset)
+        wrongly = batch | {"label": np.array([2, 0, 1, wrong])}
+        for given in ({}, {"calibration": [batch, wrongly]}, {"dataset": dataset}):
+            with pytest.raises(UserError, match=message):
+                compile(train_step, state, batch if given else wrongly, steps=2, **given)
 
 
 def test_logarithms_of_probabilities_are_no_output_yet():

@@ -257,7 +257,8 @@ def check_range(
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         unit = 2.0**-fraction
+        shown = int(values[index]) if not fraction and values[index].is_integer() else values[index]
         raise UserError(
-            f"{what} holds {values[index]} at index {list(index)}, outside of its range "
+            f"{what} holds {shown} at index {list(index)}, outside of its range "
             f"[{lo * unit:g}, {hi * unit:g}]: {remedy}"
         )
