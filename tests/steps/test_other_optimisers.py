@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import optax
 import pytest
+from flax.training.train_state import TrainState
 
 from tests.steps.digits import Network, assert_exact, assert_proved, compiled, digits, train_state
 from tests.steps.outputs import metric_step
@@ -34,6 +36,18 @@ def test_refused(name):
     optimiser, saying = REFUSED[name]
     with pytest.raises(UserError, match=saying):
         compiled(metric_step(integer_labels), train_state(Network(), optimiser), digits()[0])
+
+
+@pytest.mark.parametrize("optimiser", [optax.adam(1e-3), optax.adamw(1e-3), optax.nadam(1e-3)])
+def test_parameters_that_the_loss_does_not_use(optimiser):
+    """Refused by their names under an optimiser that divides: no calibration helps."""
+    network, data = Network(), digits()[0]
+    unused = {"scale": np.ones(4, np.float32), "bias": np.zeros(4, np.float32)}
+
+    params = dict(train_state(network, optimiser).params) | {"norm": unused}
+    state = TrainState.create(apply_fn=network.apply, params=params, tx=optimiser)
+    with pytest.raises(UserError, match=r"no gradient for 'params/norm/bias', 'params/norm/scale'(.|\n)*optax.masked"):
+        compiled(metric_step(integer_labels), state, data)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.functions import divide, positive_part, square_root
 from zkjax.circuit.recipes import Quotient
+from zkjax.errors import UserError
 from zkjax.fixedpoint.bounds import BoundError, check_coefficient
 from zkjax.fixedpoint.dyadic import exponent
 from zkjax.fixedpoint.filters import Response, rounded
@@ -26,8 +27,9 @@ from zkjax.fixedpoint.formats import (
     ROOT_BITS,
     ROOTED_BITS,
 )
-from zkjax.fixedpoint.nodes import Moment, Ratio
+from zkjax.fixedpoint.nodes import DataLeaf, Moment, Ratio
 from zkjax.fixedpoint.placed import WIDE, Placed
+from zkjax.fixedpoint.step import Step, reached
 from zkjax.statement.filters import matrix
 
 if TYPE_CHECKING:
@@ -205,12 +207,28 @@ def spread(b: CircuitBuilder, leaf: int, row: Sequence[int]) -> tuple[int, int]:
     return 1, b.filter(b.axes(leaf, (-1, *axes), (1, *shape)), matrix([value] for value in row))
 
 
+def check_is_used(step: Step, index: int) -> None:
+    """Raise UserError, naming all leaves that get no gradient, where node `index` is made of memories of one alone."""
+
+    def is_computed(node: int) -> bool:
+        return any(isinstance(step.nodes[made], DataLeaf | Moment) for made in reached(step.nodes, [node]))
+
+    unused = [name for name, change in step.changes.items() if not is_computed(change.node)]
+    if unused and not is_computed(index):
+        raise UserError(
+            f"no gradient for {', '.join(map(repr, unused))}: the loss does not use what is there, and the optimiser "
+            "divides what it remembers of it, which is zero: use it in the model, leave it out of the state, or keep "
+            "the optimiser off it (optax.masked)"
+        )
+
+
 def root(lowering: Lowering, index: int, inner: int) -> Placed:
     """floor(sqrt) of the exact node, at half its fraction bits, with as many as a root may have."""
     value, line = lowering.exact(inner), lowering.step.lines[index]
     up = MOST_RADICAND - value.bound.bit_length()
     up = 0 if 0 <= up <= SPARE_BITS and value.fraction % 2 == 0 else up - (value.fraction + up) % 2
     if value.bound >= WIDE:
+        check_is_used(lowering.step, inner)
         raise BoundError(
             "the value under a root is only known to lie within", value.bound.bit_length(), line, PLAIN_ROOTS
         )

@@ -383,6 +383,7 @@ class Lowering:
         """The calibrated magnitude of a node, folded; refused if it is zero or infinite."""
         largest = self.calibration.nodes[index] * self._fold_scale(index)
         if not largest > 0 or largest == float("inf"):
+            adaptive.check_is_used(self.step, index)
             raise UserError(
                 f"the value made at {self.step.lines[index]} is {'infinite or NaN on some' if largest else '0 on all'} "
                 "calibration batches, so that no format can be chosen: pass calibration= batches (and a state) "
