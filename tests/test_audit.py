@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -28,6 +29,17 @@ def statement_of(train_step, state, *, steps=3, scale=1.0, **options) -> Stateme
     size = len(batch["image"])
     schedule = np.arange(steps * size).reshape(steps, size) % ROWS
     return Statement(program.circuit_for(ROWS), schedule, 8, (bytes(32),) * 3)
+
+
+def penalised(penalty):
+    def train_step(state, batch):
+        def loss(params):
+            error = LOSSES["sum of classes"](state.apply_fn({"params": params}, batch["image"]), batch["label"])
+            return error + penalty * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params) if leaf.ndim > 1)
+
+        return state.apply_gradients(grads=jax.grad(loss)(state.params))
+
+    return train_step
 
 
 def shapes(tree):
@@ -61,6 +73,17 @@ def test_adaptive_optimisers(name, scale):
         statement = statement_of(step_with(), state, scale=scale)
         digest = statement.circuit.digest().hex()
         assert zkjax.audit(step_with(), shapes(state), shapes(batch_of(ROWS)), statement) == digest
+
+
+@pytest.mark.parametrize("penalty", [2.0**-12, 2.0**-9])
+def test_clipping_with_a_penalty_of_the_weights(penalty):
+    """The penalty makes gradients large beside it, and a first guess at their formats does not fit under the root."""
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1, momentum=0.9))
+    step = penalised(penalty)
+    state = train_state(Network(layers=3), batch_of()["image"], optimiser)
+    statement = statement_of(step, state)
+    digest = statement.circuit.digest().hex()
+    assert zkjax.audit(step, shapes(state), shapes(batch_of(ROWS)), statement) == digest
 
 
 @pytest.mark.parametrize("headroom", [1, 3, 8])

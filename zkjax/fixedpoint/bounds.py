@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from zkjax.errors import UserError
+from zkjax.fixedpoint.formats import TensorFormat
 from zkjax.statement.circuit import MAX_COEFFICIENT, Circuit
 from zkjax.statement.ranges import RangeError, check_ranges
 
@@ -25,7 +26,12 @@ OUTPUT_REMEDY = (
 
 
 class BoundError(UserError):
-    """A value, or the ratio of two scales, is not known to fit the field."""
+    """A value, or the ratio of two scales, is not known to fit the field.
+
+    `tensors` are those whose formats the lowering had chosen when it came upon that.
+    """
+
+    tensors: tuple[TensorFormat, ...] = ()
 
     def __init__(self, what: str, bits: int, line: str, remedy: str = REMEDY):
         self.what, self.bits, self.line = what, bits, line

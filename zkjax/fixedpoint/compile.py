@@ -112,7 +112,10 @@ def plan_formats(
     settled: Mapping[str, int],
     counters: Mapping[str, int | tuple[int, ...]],
 ) -> Plan:
-    """Weight formats by iteration: they follow from the changes', which hardly depend on them."""
+    """Weight formats by iteration: they follow from the changes', which hardly depend on them.
+
+    Raises BoundError, with the tensors that come before what does not fit.
+    """
     found, moments = responses(step, numbers), moment_responses(step, numbers)
     step = replace(step, changes={name: r.change for name, r in found.items() if r.change is not None})
     decided = roles(step)
@@ -134,9 +137,13 @@ def plan_formats(
     fractions = dict.fromkeys(step.state, FIRST_FRACTION)
     for _ in range(MAX_ROUNDS):
         lowering = _lowering(plan, fractions, plan.steps * step.batch)
-        weights = state_formats(lowering, plan, _changes(lowering, step))
-        trained = len(lowering.tensors)
-        _publish(lowering, step)
+        try:
+            weights = state_formats(lowering, plan, _changes(lowering, step))
+            trained = len(lowering.tensors)
+            _publish(lowering, step)
+        except BoundError as error:
+            error.tensors = tuple(lowering.tensors)
+            raise
         reached = {name: form.fraction_bits for name, form in weights.items()}
         excess = max((tensor.shift for tensor in lowering.tensors[:trained]), default=0) - MAX_SHIFT
         cut = min(plan.precision.most_cut, plan.precision.gradient_cut + excess)

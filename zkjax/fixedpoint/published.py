@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from zkjax.errors import UserError, VerificationError
+from zkjax.fixedpoint.bounds import BoundError
 from zkjax.fixedpoint.compile import plan_formats
 from zkjax.fixedpoint.evaluate import Calibration
-from zkjax.fixedpoint.formats import DEFAULT_BITS, LEAST_BITS, MOST_BITS, DataFormat, label_format
+from zkjax.fixedpoint.formats import DEFAULT_BITS, LEAST_BITS, MOST_BITS, DataFormat, TensorFormat, label_format
 from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.plan import Plan
 from zkjax.fixedpoint.step import Step
@@ -115,30 +116,46 @@ def without_remedy(error: UserError | None) -> str:
 def _approached(
     step: Step, numbers: Sequence[Values], formats: PublishedFormats, data: dict[str, DataFormat], bits: int
 ) -> Plan:
-    """The plan whose formats are the published ones, as far as the names are the same."""
+    """The plan whose formats are the published ones, as far as the names are the same.
+
+    Formats on the way there may not fit where the published ones do. Then those that were chosen before that are
+    moved, on which what does not fit depends.
+    """
     nodes, state = [1.0] * len(step.nodes), dict.fromkeys(step.state, 1.0)
     fractions = {name: formats.tensors[name] for name in step.state}
     for _ in range(MAX_ROUNDS):
         calibration = Calibration(tuple(nodes), state, len(numbers), {})
-        plan = plan_formats(step, calibration, data, tuple(numbers), bits, fractions, formats.counters)
-        moves: dict[int, int] = {}
-        for tensor in plan.tensors:
-            if not tensor.shift:
-                if tensor.name in formats.tensors:
-                    moves[tensor.node] = PRESENT
-                continue
-            if tensor.name in formats.tensors:
-                moves[tensor.node] = tensor.fraction_bits - formats.tensors[tensor.name]
-            else:
-                moves.setdefault(tensor.node, ABSENT)
+        found: Plan | BoundError
+        try:
+            found = plan_formats(step, calibration, data, tuple(numbers), bits, fractions, formats.counters)
+        except BoundError as error:
+            found = error
+        moves = _moves(found.tensors, formats)
         for node, move in moves.items():
             nodes[node] = _moved(nodes[node], move)
-        for name, weight in plan.weights.items():
+        for name, weight in found.weights.items() if isinstance(found, Plan) else ():
             moves[-1] = moves.get(-1, 0) or formats.state[name] - weight.bits_before
             state[name] = _moved(state[name], formats.state[name] - weight.bits_before)
         if not any(moves.values()):
             break
-    return plan
+    if isinstance(found, BoundError):
+        raise found
+    return found
+
+
+def _moves(tensors: Sequence[TensorFormat], formats: PublishedFormats) -> dict[int, int]:
+    """By how many bits the magnitude of each node has to grow."""
+    moves: dict[int, int] = {}
+    for tensor in tensors:
+        if not tensor.shift:
+            if tensor.name in formats.tensors:
+                moves[tensor.node] = PRESENT
+            continue
+        if tensor.name in formats.tensors:
+            moves[tensor.node] = tensor.fraction_bits - formats.tensors[tensor.name]
+        else:
+            moves.setdefault(tensor.node, ABSENT)
+    return moves
 
 
 def _moved(magnitude: float, bits: int) -> float:
