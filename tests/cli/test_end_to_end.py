@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from zkjax.cli.remarks import condensed
 from zkjax.files import Kind, RunFolder, encode, write
 from zkjax.statement.statement import parameter_hash
 
@@ -181,7 +182,7 @@ def test_people_see_what_was_proved_and_of_what(zkjax, first):
     shown = zkjax("verify", "first").stdout
     for digest in ("circuit_digest", "data", "weights_before", "weights_after"):
         assert f" {first[digest]} " in shown
-    assert "which are not checked:\n  " + "\n  ".join(first["remarks"]) in shown
+    assert "which are not checked:\n  " + "\n  ".join(condensed(first["remarks"])) in shown
 
 
 def test_audit(zkjax, second):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from zkjax.cli.remarks import condensed
 from zkjax.files import RunFolder
 
 Row = tuple[str, str]
@@ -99,12 +100,15 @@ def print_outputs(outputs: dict[str, list[Any]], floats: dict[str, list[Any]] | 
     _Console(soft_wrap=True, width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
 
 
-def print_remarks(remarks: Iterable[str]) -> None:
+def print_remarks(remarks: Sequence[str]) -> None:
     """What whoever made the circuit says of it: the proof binds the text, and nothing checks it."""
-    for number, remark in enumerate(remarks):
-        if not number:
-            print("Remarks of the prover, which are not checked:")
+    shown = condensed(remarks)
+    if shown:
+        print("Remarks of the prover, which are not checked:")
+    for remark in shown:
         print(f"  {remark}")
+    if shown != list(remarks):
+        print("  (Numbers are rounded. Word for word: --json, or zkjax inspect --circuit.)")
 
 
 def demo_table(proved: dict[str, Any], verified: dict[str, Any]) -> None:
