@@ -147,8 +147,8 @@ class VerifierChannel(_Channel):
         nonce = int.from_bytes(self.take(label, NONCE_BYTES), "little")
         if not self.transcript.check_work(label, bits, nonce):
             raise WorkError(
-                f"nonce of {label!r} does not show {bits} bits of work: "
-                "the proof is of another statement, or was changed",
+                "the proof is of another statement, or was changed: "
+                f"nonce of {label!r} does not show {bits} bits of work",
                 expected=f"{bits} bits",
                 got=f"nonce {nonce}",
             )
