@@ -139,6 +139,8 @@ def test_inspect(zkjax, first):
     assert statement["committed_before"] == statement["committed_after"]
     assert zkjax.json("inspect", "first") == statement
     shown = zkjax("inspect", "first").stdout
+    leaves = re.findall(r"(params\S+) \[", shown)
+    assert leaves == 2 * list(statement["committed_before"]) != [*leaves[:4], *statement["committed_after"]]
     assert all(f"\n{word}: " in shown for word in ("Public", "Hidden", "Not proved"))
     assert zkjax.json("inspect", "first/proof.zkjax")["bytes"] == first["proof_bytes"]
     assert zkjax.json("inspect", "first/secret/after.zkjax")["secret"] is True
@@ -223,7 +225,7 @@ def test_a_proof_of_another_statement_is_rejected(zkjax, published, second):
     result = zkjax("verify", published)
     assert result.returncode == 1
     assert "rejected: " in result.stderr
-    assert "the proof is of another statement, or was changed" in result.stderr
+    assert "rejected: the proof is of another statement, or was changed" in result.stderr
 
 
 def test_a_statement_that_is_no_statement(zkjax, published):

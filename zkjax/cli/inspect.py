@@ -56,7 +56,7 @@ def inspect(path: Path, *, circuit: bool, quiet: bool) -> dict[str, Any]:
     if circuit and "circuit" not in result:
         raise NoCircuit(f"{path} is a {result['kind']}: only a statement has a circuit")
     if not quiet:
-        rows = [(_label(name), _shown(name, value)) for name, value in result.items() if name not in BELOW]
+        rows = [(_label(name), _shown(name, value)) for name, value in _in_one_order(result).items()]
         print_rows(str(path), rows, justify="left")
         print_outputs(result.get("outputs", {}))
         print_remarks(result.get("remarks", ()))
@@ -124,6 +124,15 @@ def _tensors(circuit: Circuit, name: str) -> dict[str, list[int]]:
     """Shapes by name of the tensors in one commitment."""
     nodes = [circuit.nodes[index] for index in circuit.committed(name)]
     return {node.name: list(node.shape) for node in nodes if isinstance(node, Committed)}
+
+
+def _in_one_order(result: dict[str, Any]) -> dict[str, Any]:
+    """What the table shows: the weights after in the order of those before, to be compared line by line."""
+    shown = {name: value for name, value in result.items() if name not in BELOW}
+    before, after = shown.get("committed_before", {}), shown.get("committed_after", {})
+    if after:
+        shown["committed_after"] = {name: after[name] for name in before if name in after} | after
+    return shown
 
 
 def _public_arrays(circuit: Circuit) -> list[str]:
