@@ -455,6 +455,8 @@ def _printed(program: Program) -> str:
         console.print(f"public: output {output.name} ({of}) of every step, in units of 2^-{output.fraction_bits}")
     for remark in circuit.remarks:
         console.print(remark, soft_wrap=True, markup=False, highlight=False)
+    for kind, line in program.reading.shortened.items():  # not in the circuit, which is the same wherever files lie
+        console.print(f"rounded to {kind} first at {line}", soft_wrap=True, markup=False, highlight=False)
     return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
 
 

@@ -23,6 +23,7 @@ from zkjax.frontend.outputs import Outputs, asked_for
 from zkjax.frontend.preparation import Preparation, Prepared
 from zkjax.frontend.roles import Leaf, Tree, difference, named_leaves
 from zkjax.frontend.rules import RULES, stacks
+from zkjax.frontend.shortened import SHORT_NOTE, shortened
 from zkjax.frontend.trace import Atom, Constant, Equation, Trace, Variable, live, trace
 from zkjax.frontend.unsupported import DEFAULT_REMEDY, REMEDIES, Problem, Refused, UnsupportedError
 from zkjax.frontend.updates import Kept, updates
@@ -42,6 +43,7 @@ class Reading:
     (state, aux) rather than the state alone. `prepared` says how to compute data leaves that the batch
     does not hold itself. `stacks` names the parts of the state leaves that the step reads by layers. `outputs`
     are the leaves of aux that are published; `reported` computes them, from the inputs of `program`.
+    `shortened` says which types shorter than float32 the step rounds to, and where first.
     """
 
     step: Step
@@ -55,6 +57,7 @@ class Reading:
     stacks: dict[str, tuple[str, ...]]
     outputs: tuple[Leaf, ...]
     reported: Trace
+    shortened: dict[str, str]
 
     def parted(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
         """The leaves of the state as the step names them: a stack is replaced by its parts."""
@@ -171,7 +174,9 @@ def _translated(
         for name, variable in reader.prepared.items()
         if name in step.data
     }
-    step = replace(step, notes=(*step.notes, *map(PREPARED_NOTE.format, prepared)))
+    short = shortened([*program.equations, *reported.equations])
+    notes = (*map(SHORT_NOTE.format, short), *map(PREPARED_NOTE.format, prepared))
+    step = replace(step, notes=(*step.notes, *notes))
     if not step.data:
         raise UserError("no leaf of the batch influences the new state: there is nothing to train on")
     return Reading(
@@ -186,6 +191,7 @@ def _translated(
         stacks={name: parts[name] for name in stacked},
         outputs=asked,
         reported=reported,
+        shortened=short,
     )
 
 
