@@ -75,7 +75,7 @@ def test_adaptive_optimisers(name, scale):
         assert zkjax.audit(step_with(), shapes(state), shapes(batch_of(ROWS)), statement) == digest
 
 
-@pytest.mark.parametrize("penalty", [2.0**-12, 2.0**-9])
+@pytest.mark.parametrize("penalty", [2.0**-12, 2.0**-9, 1e-4])
 def test_clipping_with_a_penalty_of_the_weights(penalty):
     """The penalty makes gradients large beside it, and a first guess at their formats does not fit under the root."""
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1, momentum=0.9))

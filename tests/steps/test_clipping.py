@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from math import isqrt
+from fractions import Fraction
+from math import floor, isqrt
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from tests.steps.oracle import exact
 from tests.steps.training import Training, network_state, train_step
+from zkjax.fixedpoint import norms
+from zkjax.fixedpoint.bounds import BoundError
+from zkjax.statement.circuit import Committed
 
 RATE = exact(0.1)
 LIMIT = 1.0
@@ -77,6 +82,57 @@ def test_norms_are_those_of_float32():
         got = float(advice[root][at]) * 2.0**-form.fraction_bits
         assert abs(got / norm / 16 - 1) < 0.01 or abs(got / norm - 1) < 0.01
         state = training.train_step(state, batch)
+
+
+def penalised(state, batch):
+    """A step whose loss adds 1e-4 times the squares of the kernels, which is no power of two."""
+
+    def loss_of(params):
+        logits = state.apply_fn({"params": params}, batch["image"])
+        kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
+        return optax.l2_loss(logits, batch["label"]).sum(axis=-1).mean() + 1e-4 * sum(jnp.sum(w**2) for w in kernels)
+
+    return state.apply_gradients(grads=jax.grad(loss_of)(state.params))
+
+
+def test_the_square_of_a_norm_is_rounded_where_it_would_not_fit():
+    """With the multipliers of a penalty the exact sum does not fit the field; what is committed, in Python integers."""
+    training = Training(penalised, network_state(OPTIMISERS["sgd"]))
+    training.stays_close_to_float32()
+    run, circuit = training.runs[0], training.program.circuit
+    advice = {name: values.astype(object) for name, values in run.integers("advice").items()}
+    units = {node.name: Fraction(1, 2) ** node.fraction_bits for node in circuit.nodes if isinstance(node, Committed)}
+    first, second = (f"Dense_1/norm_square{number}" for number in ("", "#2"))
+    one, other = (Fraction(2749, 1 << 28), Fraction(763 << 7))  # 12 bits of (2e-4 * 16)**2 and of (1 / (2e-4 * 16))**2
+
+    def squares(values, name):
+        return Fraction(int((values**2).sum())) * units[name] ** 2
+
+    for at in range(training.steps):
+        kernels = [squares(advice[name][at], name) for name in ("Dense_0/kernel/gradient", "Dense_1/kernel/gradient")]
+        biases = squares(advice["Dense_0/bias/gradient"][at], "Dense_0/bias/gradient")
+        biases += squares(advice["Dense_1/gradient/gated"][at].sum(axis=0), "Dense_1/gradient")
+        summed = biases + one * kernels[0]
+        assert advice[first][at] == floor(summed / units[first] + Fraction(1, 2))
+        summed = kernels[1] + other * advice[first][at] * units[first]
+        assert advice[second][at] == floor(summed / units[second] + Fraction(1, 2))
+        squared = Fraction(2749, 1 << 36) * advice[second][at] * units[second]
+        radicand = floor(squared / units["Dense_1/root/square"] + Fraction(1, 2))
+        assert advice["Dense_1/root/square"][at] == radicand
+        assert advice["Dense_1/root"][at] == isqrt(radicand)
+        assert min(advice[first][at], advice[second][at]) > 1 << 24
+
+
+def test_a_norm_that_does_not_fit_is_refused_with_what_to_change(monkeypatch):
+    monkeypatch.setattr(norms, "fitting", lambda lowering, index, parts, multipliers: parts)
+    named = r"at least 62 bits; the field holds 61(.|\n)*test_clipping.py(.|\n)*clipped(.|\n)*factor of a penalty"
+    with pytest.raises(BoundError, match=named):
+        _ = Training(penalised, network_state(OPTIMISERS["sgd"])).program
+
+
+@pytest.mark.slow
+def test_proof_with_a_penalty():
+    Training(penalised, network_state(OPTIMISERS["sgd"])).chains_and_proves()
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ from zkjax.fixedpoint.formats import (
     ROOTED_BITS,
 )
 from zkjax.fixedpoint.nodes import DataLeaf, Moment, Ratio
+from zkjax.fixedpoint.norms import NORM_REMEDY
 from zkjax.fixedpoint.placed import WIDE, Placed
 from zkjax.fixedpoint.step import Step, reached
 from zkjax.statement.filters import matrix
@@ -229,9 +230,9 @@ def root(lowering: Lowering, index: int, inner: int) -> Placed:
     up = 0 if 0 <= up <= SPARE_BITS and value.fraction % 2 == 0 else up - (value.fraction + up) % 2
     if value.bound >= WIDE:
         check_is_used(lowering.step, inner)
-        raise BoundError(
-            "the value under a root is only known to lie within", value.bound.bit_length(), line, PLAIN_ROOTS
-        )
+        remedy = PLAIN_ROOTS if lowering.step.nodes[index].shape else NORM_REMEDY
+        what = "the value under a root takes, with its sign, at least"
+        raise BoundError(what, value.bound.bit_length() + 1, line, remedy)
     b = lowering.builder
     name = lowering.names.unique(f"{lowering.names.leaf(index)}/root")
     lowering.lookup_lines[name] = line

@@ -13,7 +13,8 @@ from zkjax.statement.ranges import RangeError, check_ranges
 FIELD_BITS = 61
 REMEDY = (
     "scale the data to about one, write constants as powers of two, use fewer steps per block (steps=), a smaller "
-    "batch or a larger learning rate; fewer magnitude bits (bits=) are tried already"
+    "batch, a larger learning rate or a larger factor of a penalty on the weights; fewer magnitude bits (bits=) are "
+    "tried already"
 )
 RATE_REMEDY = (
     "the learning rate of {name} is {rate:.3g}, and weights between the steps need one bit more for each time that "

@@ -17,7 +17,7 @@ import numpy as np
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.functions import one_hot
 from zkjax.errors import UserError
-from zkjax.fixedpoint import adaptive, filters
+from zkjax.fixedpoint import adaptive, filters, norms
 from zkjax.fixedpoint.analysis import Roles, degrees, is_rearranged, origin
 from zkjax.fixedpoint.arrays import MAX_TEXT, in_integers
 from zkjax.fixedpoint.bounds import check_coefficient
@@ -211,6 +211,9 @@ class Lowering:
             multipliers, fraction = self._prepared(parts, offset)
         else:
             short_ones = [short(coefficient) for coefficient, _ in parts]
+            if index in self._norms:
+                fitted = norms.fitting(self, index, [placed for _, placed in parts], short_ones)
+                parts = [(coefficient, placed) for (coefficient, _), placed in zip(parts, fitted, strict=True)]
             places = [placed.fraction + power for (_, power), (_, placed) in zip(short_ones, parts, strict=True)]
             aligned = index in self.roles.radicands or not offset
             fraction = max(places if aligned else [*places, constant_fraction(offset)])
@@ -231,6 +234,10 @@ class Lowering:
         node = self.builder.combine(*((m, placed.node) for m, placed in scaled))
         bound = min(WIDE, sum(abs(m) * placed.bound for m, placed in scaled))
         return Placed(node, fraction, bound, max(placed.degree for _, placed in parts))
+
+    @cached_property
+    def _norms(self) -> frozenset[int]:
+        return norms.norm_sums(self.step)
 
     def _kept_from_zero(self, index: int, offset: Fraction, fraction: int) -> Fraction:
         """A constant that keeps a divisor from zero, in `fraction` fraction bits: one unit of them at least."""
