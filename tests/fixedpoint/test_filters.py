@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
-from zkjax.fixedpoint.filters import MOST_DECAY_BITS, Response, decay_bits, responses, rounded, tap_bits, weight_bits
+from zkjax.fixedpoint.filters import (
+    MOST_DECAY_BITS,
+    Response,
+    decay_bits,
+    responses,
+    rounded,
+    tap_bits,
+    weight_bits,
+    whole,
+)
 from zkjax.fixedpoint.nodes import Uniform
 from zkjax.fixedpoint.numbers import ONE, Number, constant
-from zkjax.fixedpoint.step import Change, Step
+from zkjax.fixedpoint.step import Change, Step, odd_part
 
 MU, RATE, DECAY = Fraction(9, 10), Fraction(1, 10), Fraction(1, 1000)
 PUBLIC = Number.of({(0,): Fraction(1)})
@@ -100,13 +110,41 @@ def test_others_have_eight_bits_and_a_guard():
     assert tap_bits(response_of((1,), (300.1, 1))) == 4
 
 
-@pytest.mark.parametrize("lost", [1e-2, 1e-4, 1e-5])
+@pytest.mark.parametrize("lost", [1e-2, 1e-4, 4e-5])
 def test_a_decay_is_right_to_one_part_in_sixteen(lost):
     row = (Fraction(1), 1 - Fraction(lost))
     bits = decay_bits(row)
     assert bits < MOST_DECAY_BITS
     (_, kept) = rounded(row, bits)
     assert abs((1 - Fraction(kept, 1 << bits)) / Fraction(lost) - 1) <= Fraction(1, 16)
+
+
+def test_a_decay_far_below_the_unit_of_weights_is_left_out():
+    assert decay_bits((Fraction(1), 1 - Fraction(1, 1 << 20))) == 0
+    assert decay_bits((Fraction(1), 1 - Fraction(1, 400_000))) == MOST_DECAY_BITS
+
+
+def test_taps_that_hardly_differ_count_alike():
+    kept = 1 - Fraction(1, 10**7)
+    assert tap_bits(response_of((1,), (kept, 1), (kept**2, kept, 1))) == 0
+    assert tap_bits(response_of((1,), (1 - Fraction(1, 1 << 11), 1))) == 7
+
+
+def test_rounded_taps_take_the_rate_up():
+    rates = tuple(Fraction(n, 1000) / 7 for n in (1, 2, 3))
+    response = response_of(*(tuple(rate / rates[-1] for rate in rates[:count]) for count in (1, 2, 3)))
+    assert response.change is not None
+    response = replace(response, change=replace(response.change, factor=-rates[-1]))
+    merged = whole(response)
+    assert merged.change is not None and merged.taps is not None
+    factor = merged.change.factor
+    assert factor < 0 and odd_part(factor) == 1
+    bits = tap_bits(merged)
+    for row, exact in zip(merged.taps, response.taps, strict=True):
+        for integer, one in zip(rounded(row, bits), exact, strict=True):
+            assert abs(integer * factor / (1 << bits) / -rates[-1] - one) <= Fraction(1, 1 << 10)
+    exact = response_of((1,), (Fraction(1, 2), 1))
+    assert whole(exact) is exact
 
 
 def test_what_is_kept_whole_needs_no_bits():

@@ -13,7 +13,7 @@ from zkjax.fixedpoint.analysis import roles
 from zkjax.fixedpoint.bounds import BoundError, check_bounds
 from zkjax.fixedpoint.dyadic import is_short, written
 from zkjax.fixedpoint.evaluate import Calibration
-from zkjax.fixedpoint.filters import responses
+from zkjax.fixedpoint.filters import Response, responses, whole
 from zkjax.fixedpoint.formats import (
     LEAST_BITS,
     MAX_SHIFT,
@@ -26,7 +26,7 @@ from zkjax.fixedpoint.moments import moment_responses
 from zkjax.fixedpoint.numbers import Values
 from zkjax.fixedpoint.placed import Placed
 from zkjax.fixedpoint.plan import Plan
-from zkjax.fixedpoint.rates import choose_fold
+from zkjax.fixedpoint.rates import choose_fold, has_long_multiplier
 from zkjax.fixedpoint.state import bind_state, filter_remarks, state_formats
 from zkjax.fixedpoint.step import Step
 from zkjax.statement.circuit import CircuitError
@@ -117,8 +117,11 @@ def plan_formats(
     Raises BoundError, with the tensors that come before what does not fit.
     """
     found, moments = responses(step, numbers), moment_responses(step, numbers)
-    step = replace(step, changes={name: r.change for name, r in found.items() if r.change is not None})
+    step = _changed(step, found)
     decided = roles(step)
+    fold = choose_fold(step, decided)
+    found = {name: whole(r) if has_long_multiplier(r.change, name, fold) else r for name, r in found.items()}
+    step = _changed(step, found)
     plan = Plan(
         step=step,
         numbers=numbers,
@@ -129,7 +132,7 @@ def plan_formats(
         precision=Precision.chosen(bits, calibration.batches, len(numbers)),
         data=data,
         weights={},
-        fold=choose_fold(step, decided),
+        fold=fold,
         steps=len(numbers),
         fractions=settled,
         counters=dict(counters),
@@ -154,6 +157,11 @@ def plan_formats(
             return replace(plan, weights=weights, tensors=tuple(lowering.tensors), remarks=remarks)
         fractions = reached
     raise UserError("the formats of the weights do not settle: please report this training step")
+
+
+def _changed(step: Step, found: Mapping[str, Response]) -> Step:
+    """The step with the changes that the responses are in units of."""
+    return replace(step, changes={name: r.change for name, r in found.items() if r.change is not None})
 
 
 def _lowering(plan: Plan, fractions: Mapping[str, int], rows: int) -> Lowering:

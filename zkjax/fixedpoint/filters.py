@@ -16,17 +16,22 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from zkjax.fixedpoint.numbers import ONE, Number, Values
-from zkjax.fixedpoint.step import Change, Step
+from zkjax.fixedpoint.step import Change, Step, odd_part
 
 EXACT_BITS = 96
-# Coefficients are exact where MOST_BITS bits hold them all. Else the largest has TAP_BITS bits or more,
-# and that of a gradient just taken up at least GUARD_BITS fraction bits.
+# Coefficients are exact, to NEAR_BITS bits of the largest, where MOST_BITS bits hold them all so. Else the largest
+# has TAP_BITS bits or more, WHOLE_TAP_BITS where they hold the learning rate as well, and that of a gradient just taken
+# up at least GUARD_BITS fraction bits.
 MOST_BITS = 10
 TAP_BITS = 8
+WHOLE_TAP_BITS = 10
+NEAR_BITS = 12
 GUARD_BITS = 4
 # What a block takes off a leaf that it keeps is exact to DECAY_BITS bits, as far as MOST_DECAY_BITS reach.
+# Less than LEAST_DECAY of it is left out: that is a small part of the unit in which weights are committed.
 DECAY_BITS = 4
-MOST_DECAY_BITS = 22
+MOST_DECAY_BITS = 20
+LEAST_DECAY = Fraction(1, 1 << 19)
 _NEGLIGIBLE = Fraction(1, 1 << 40)
 
 Numbers = tuple[Fraction, ...]
@@ -39,12 +44,13 @@ class Response:
 
     `initial[other]` holds T + 1 numbers. `taps` holds T + 1 rows, of t numbers at time t; None where
     every earlier gradient counts once. `change` says of which gradient and with which factor; None
-    where no gradient reaches the leaf.
+    where no gradient reaches the leaf. `largest_bits` says how many bits the largest tap gets where taps are rounded.
     """
 
     initial: dict[str, Numbers]
     taps: tuple[Numbers, ...] | None
     change: Change | None
+    largest_bits: int = TAP_BITS
 
     @property
     def peak(self) -> Fraction:
@@ -81,6 +87,19 @@ def responses(step: Step, values: Sequence[Values], names: Iterable[str] | None 
             change,
         )
     return found
+
+
+def whole(response: Response) -> Response:
+    """The same with a power of two for its factor, and the rest of it in the taps.
+
+    Taps that are rounded anyway are rounded once then; a multiplier of its own would cost as many bits again.
+    """
+    change = response.change
+    if change is None or response.taps is None or _exact_bits(response) is not None:
+        return response
+    odd = odd_part(change.factor)
+    taps = tuple(tuple(_trimmed(entry * odd) for entry in row) for row in response.taps)
+    return replace(response, taps=taps, change=replace(change, factor=change.factor / odd), largest_bits=WHOLE_TAP_BITS)
 
 
 def reaching(step: Step, name: str) -> list[str]:
@@ -135,18 +154,26 @@ def _trimmed(value: Fraction) -> Fraction:
 
 def tap_bits(response: Response) -> int:
     """Fraction bits of the integer taps: those that hold all of them, or enough for the guard."""
-    if response.taps is None:
-        return 0
-    entries = {entry for row in response.taps for entry in row}
+    if (exact := _exact_bits(response)) is not None:
+        return exact
+    assert response.taps is not None
+    largest = max(abs(entry) for row in response.taps for entry in row)
+    peak = response.peak or largest
+    return max(response.largest_bits - 1 - _log2(largest), GUARD_BITS - min(0, _log2(peak)), 0)
+
+
+def _exact_bits(response: Response) -> int | None:
+    """The fraction bits that hold all taps, to NEAR_BITS bits of the largest, within MOST_BITS bits, if any do."""
+    entries = {entry for row in response.taps or () for entry in row}
     largest = max(map(abs, entries), default=Fraction(0))
     if not largest:
         return 0
     for bits in range(MOST_BITS):
         if largest * (1 << bits) >= 1 << MOST_BITS:
             break
-        if all(_error(entry, bits) <= _NEGLIGIBLE for entry in entries):
+        if all(_error(entry, bits) <= (largest * (1 << bits)) / (1 << NEAR_BITS) for entry in entries):
             return bits
-    return max(TAP_BITS - 1 - _log2(largest), GUARD_BITS - min(0, _log2(response.peak or largest)), 0)
+    return None
 
 
 def row_bits(row: Numbers) -> int:
@@ -161,7 +188,7 @@ def row_bits(row: Numbers) -> int:
 def decay_bits(row: Numbers) -> int:
     """Fraction bits with which what a leaf loses of itself is known well enough."""
     lost = max(abs(1 - entry) for entry in row)
-    if not lost:
+    if lost < LEAST_DECAY:
         return 0
     enough = min(MOST_DECAY_BITS, max(0, DECAY_BITS - _log2(lost)))
     return next((bits for bits in range(enough) if all(_error(e, bits) <= _NEGLIGIBLE for e in row)), enough)

@@ -15,7 +15,7 @@ from fractions import Fraction
 from zkjax.fixedpoint.analysis import Roles
 from zkjax.fixedpoint.dyadic import MULTIPLIER_BITS, is_short, ratio, short
 from zkjax.fixedpoint.nodes import operands
-from zkjax.fixedpoint.step import Step, odd_part
+from zkjax.fixedpoint.step import Change, Step, odd_part
 
 FREE_BITS = 4
 
@@ -73,6 +73,13 @@ def multiplier(factor: Fraction, name: str, fold: Fold | None) -> tuple[int, int
     if near <= Fraction(1, 1 << (MULTIPLIER_BITS - 1)):
         return short(factor, 1)
     return short(factor, MULTIPLIER_BITS)
+
+
+def has_long_multiplier(change: Change | None, name: str, fold: Fold | None) -> bool:
+    """Whether a leaf whose rate is not named moves by a multiplier of more than FREE_BITS bits."""
+    if change is None or change.rate is not None or (fold is not None and name in fold.leaves):
+        return False
+    return abs(multiplier(change.factor, name, fold)[0]).bit_length() > FREE_BITS
 
 
 def effective_factor(m: int, k: int, name: str, fold: Fold | None) -> Fraction:
