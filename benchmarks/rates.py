@@ -144,8 +144,7 @@ def _folded(effort: int) -> float:
     count = 4 << effort.bit_length()
     random = np.random.default_rng(0)
     planes = random.integers(0, P, (8, PIECE), dtype=np.uint64)
-    point, r = (Ext.from_list([K(3, 5)] * blocked.LOG_PIECE), K(7, 11))
-    weights = blocked.equality_pyramid(point)
+    weights, r = blocked.equality_pyramid(Ext.from_list([K(3, 5)] * blocked.LOG_PIECE)), K(7, 11)
 
     def fresh() -> list[Children]:
         pieces = [Children(*(Ext(*map(jnp.array, planes[at : at + 2])) for at in range(0, 8, 2))) for _ in range(count)]

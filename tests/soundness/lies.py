@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from tests.soundness.block import Case, Tensors, named, residues
 from tests.soundness.cheating import by_the_circuit, carried_on, forge, is_legal, is_row
 from tests.witness.naive import interpret
 from zkjax.circuit.program import Lowered
+from zkjax.circuit.recipes import TableValue
 from zkjax.statement.plan import Plan
+from zkjax.statement.tables import Table
 from zkjax.verifier.opening import ConsistencyError
 
 
@@ -68,3 +71,26 @@ def rejected(case: Case, committed: Tensors, *, by: set[str]) -> None:
     with pytest.raises(ConsistencyError):
         forged.verify()
     assert forged.broken() == caught
+
+
+def another_table_is_refused(case: Case, table: Table, other: Table, given: Tensors, schedule: np.ndarray) -> None:
+    """A prover's own circuit has `other` in place of `table`, and is proved: the verifier derives the table itself."""
+    circuit = case.circuit
+    tables = tuple(other if found == table else found for found in circuit.tables)
+    assert tables != circuit.tables
+    recipes = {
+        node: replace(recipe, table=other) if isinstance(recipe, TableValue) and recipe.table == table else recipe
+        for node, recipe in case.lowered.recipes.items()
+    }
+    lowered = replace(case.lowered, circuit=replace(circuit, tables=tables), recipes=recipes)
+    values = [residues(value) for value in interpret(lowered, given, schedule)]
+    assert is_legal(lowered.circuit, values)
+    forged = forge(
+        case,
+        committed={i: values[i] for i in circuit.committed()},
+        leaves=values,
+        lowered=lowered,
+        claimed=lambda own: replace(own, circuit=circuit),
+    )
+    with pytest.raises(ConsistencyError):
+        forged.verify()

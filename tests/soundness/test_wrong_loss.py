@@ -24,15 +24,12 @@ from tests.softmax import (
     softmax_block,
     softmax_inputs,
 )
-from tests.soundness.block import Case, named, residues
-from tests.soundness.cheating import forge, is_legal
-from tests.soundness.lies import case_of, lied, rejected, violated
+from tests.soundness.block import Case, named
+from tests.soundness.cheating import forge
+from tests.soundness.lies import another_table_is_refused, case_of, lied, rejected, violated
 from tests.soundness.test_mutants import VERIFY
 from tests.statement.decimals import nearest
-from tests.witness.naive import interpret
-from zkjax.circuit.recipes import TableValue
 from zkjax.statement.ranges import RangeError
-from zkjax.verifier.opening import ConsistencyError
 
 ROW = (1, 2)
 
@@ -156,22 +153,6 @@ def test_another_penalty(case, delta):
     ("table", "formula"), [(SCALED_EXP, "exp(x)"), (LOG, "log(1 + x)")], ids=["logits as they are", "no factor"]
 )
 def test_another_scale_of_the_logits(case, table, formula):
-    """By a circuit of the prover's own: the verifier derives the table itself."""
-    other, circuit = replace(table, formula=formula), case.circuit
-    tables = tuple(other if found == table else found for found in circuit.tables)
-    recipes = {
-        node: replace(recipe, table=other) if isinstance(recipe, TableValue) and recipe.table == table else recipe
-        for node, recipe in case.lowered.recipes.items()
-    }
-    lowered = replace(case.lowered, circuit=replace(circuit, tables=tables), recipes=recipes)
-    values = [residues(value) for value in interpret(lowered, *softmax_inputs(lowered, seed=4))]
-    assert is_legal(lowered.circuit, values)
-    forged = forge(
-        case,
-        committed={i: values[i] for i in circuit.committed()},
-        leaves=values,
-        lowered=lowered,
-        claimed=lambda own: replace(own, circuit=circuit),
-    )
-    with pytest.raises(ConsistencyError):
-        forged.verify()
+    """By a circuit of the prover's own."""
+    other = replace(table, formula=formula)
+    another_table_is_refused(case, table, other, *softmax_inputs(case.lowered, seed=4))
