@@ -48,6 +48,12 @@ def test_peak_memory_is_in_bytes():
     assert peak_memory() > len(held)
 
 
+def test_peak_memory_is_not_that_of_the_parent(run_python):
+    held = bytearray(b"1" * (256 << 20))
+    result = run_python("-c", "from zkjax.cli.process import peak_memory; print(peak_memory())")
+    assert int(result.stdout) < len(held), result.stderr
+
+
 def test_memory_works_after_the_allocator_was_set(run_python):
     code = """
         import numpy as np

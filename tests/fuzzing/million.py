@@ -15,7 +15,6 @@ import argparse
 import gc
 import os
 import random
-import resource
 import signal
 import sys
 import time
@@ -28,6 +27,7 @@ import numpy as np
 from tests.fuzzing.changes import changed_proof, changed_statement
 from tests.fuzzing.deep import MODES, Pair, encoded, free, is_refusal, judged, knowing, pairs, weakened
 from tests.fuzzing.run import MOST_BYTES, SLOWEST_SECONDS, found
+from zkjax.cli.process import peak_memory
 from zkjax.transcript.channel import VerifierChannel
 
 SHARES = dict(zip(MODES, (40, 30, 27, 3), strict=True))
@@ -128,8 +128,7 @@ class Judge:
             else:
                 said = judged(self.pair.statement, one.changed)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-        self.tally.note(one, said, time.process_time() - began, peak)
+        self.tally.note(one, said, time.process_time() - began, peak_memory())
 
     def _resumed(self) -> str:
         taken, finished, judge = VerifierChannel.take, VerifierChannel.finish, self

@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import json
 import random
-import resource
 import sys
 import time
 import traceback
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.fuzzing.targets import targets
+from zkjax.cli.process import peak_memory
 from zkjax.fields.mersenne61 import P
 
 HERE = Path(__file__).parent
@@ -138,7 +138,7 @@ def fuzz(name: str, inputs: int, seconds: float, seed: int) -> tuple[int, float,
         if took > SLOWEST_SECONDS:
             found(name, data, f"{took:.1f} s of processor time")
         if count % 256 == 0:
-            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 > MOST_BYTES:
+            if peak_memory() > MOST_BYTES:
                 found(name, data, "more than 1 GB, by this input or one of the 256 before")
             if time.monotonic() - began > seconds:
                 break
@@ -164,8 +164,7 @@ def main() -> None:
         count, took, slowest = fuzz(name, options.inputs, options.seconds, options.seed)
         total += count
         print(f"{name:12} {count:>9,} inputs in {took:6.1f} s, the longest {slowest * 1000:.0f} ms", flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{total:,} inputs, {peak:.0f} MB at most, no findings")
+    print(f"{total:,} inputs, {peak_memory() >> 20} MB at most, no findings")
 
 
 if __name__ == "__main__":

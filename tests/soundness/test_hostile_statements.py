@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from zkjax.cli.process import peak_memory
 from zkjax.errors import VerificationError
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext
@@ -177,8 +177,7 @@ def exhaust(name: str) -> None:
     try:
         verify(Statement.from_bytes(encoded), Proof(bytes(1 << 25)))
     except VerificationError as error:
-        peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(time.process_time() - start, peak, type(error).__name__)
+        print(time.process_time() - start, peak_memory(), type(error).__name__)
 
 
 def test_a_long_chain_of_phases_is_planned_in_linear_time():
