@@ -66,6 +66,20 @@ def test_inner_products_refuse_unequal_shapes(draw):
         vectors.inner_base(draw.ext(4), draw.base(5))
 
 
+@pytest.mark.parametrize(("n", "k"), [(0, 3), (1, 1), (3, 0), (5, 7), (3000, 5), (2, 8192 + 7), (1, 2 * 8192)])
+def test_products_of_a_matrix_and_a_vector(draw, n, k):
+    matrix, vector = draw.ext(n * k).reshape(n, k), draw.ext(k)
+    entries, weights = matrix.to_list(), vector.to_list()
+    expected = [total(x * y for x, y in zip(entries[k * i : k * i + k], weights, strict=True)) for i in range(n)]
+    assert vectors.matrix_vector(matrix, vector).to_list() == expected
+
+
+def test_products_of_a_matrix_and_a_vector_refuse_other_shapes(draw):
+    for matrix in (draw.ext(6).reshape(2, 3), draw.ext(2), draw.ext(4).reshape(1, 2, 2)):
+        with pytest.raises(ValueError, match="takes a vector"):
+            vectors.matrix_vector(matrix, draw.ext(2))
+
+
 def test_products_of_vectors_and_scalars(draw):
     a, b, c = draw.ext(3), draw.ext(4), K(5, 6)
     expected = [x * y for x in a.to_list() for y in b.to_list()]

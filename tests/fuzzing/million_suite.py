@@ -11,7 +11,7 @@ from tests.fuzzing import million, run
 from tests.fuzzing.deep import MODES, Pair, judged, knowing, pairs, weakened, weakened_verifier
 from tests.fuzzing.million import Judge, Tally, difference, inputs_of
 from zkjax.transcript.channel import VerifierChannel
-from zkjax.verifier import merkle, opening
+from zkjax.verifier import opening
 
 NUMBER = next(number for number, pair in enumerate(pairs()) if pair.name == "masked")
 PAIR = pairs()[NUMBER]
@@ -62,7 +62,7 @@ def leaves_over(_channel: VerifierChannel) -> None:
 BROKEN: dict[str, tuple[object, str, Callable, str]] = {
     "an acceptance": (VerifierChannel, "finish", leaves_over, "accepted"),
     "an untyped exception": (opening, "transform", lambda *_: {}[1], "KeyError"),
-    "a process that ends": (merkle, "_column", lambda *_: __import__("os")._exit(3), "ends with status"),
+    "a process that ends": (opening, "_differing", lambda *_: __import__("os")._exit(3), "ends with status"),
 }
 
 

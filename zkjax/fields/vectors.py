@@ -297,6 +297,23 @@ def inner_base(a: Ext, b: Base) -> K:
     return total
 
 
+def matrix_vector(matrix: Ext, vector: Ext) -> Ext:
+    """The sums over j of m_ij v_j, [n], for a matrix [n, k] and a vector [k]. Raises ValueError for other shapes."""
+    if matrix.ndim != 2 or matrix.shape[1:] != vector.shape:
+        raise ValueError(f"a matrix [n, k] takes a vector [k], got {matrix.shape} and {vector.shape}")
+    rows, width = matrix.shape
+    sums = Ext(np.zeros(rows, np.uint64), np.zeros(rows, np.uint64))
+    columns = min(width, _BLOCK)
+    for start in range(0, width, _BLOCK):
+        block = slice(start, start + columns)
+        for first in range(0, rows, count := max(1, _BLOCK // columns)):
+            some = slice(first, first + count)
+            part = ext_add(sums[some], ext_sum(ext_mul(matrix[some, block], vector[block]), axis=1))
+            for plane, added in zip(sums, part, strict=True):
+                plane[some] = added
+    return sums
+
+
 def outer(a: Ext, b: Ext) -> Ext:
     """The products a_i b_j of two arrays of one axis, [len a, len b]."""
     return ext_mul(a[:, None], b[None, :])

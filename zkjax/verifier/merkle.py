@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+
 from zkjax.errors import VerificationError
-from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext
 from zkjax.statement.layout import EXTRA_ADVICE_ROWS
 from zkjax.statement.parameters import DIGEST_BYTES, ELEMENT_BYTES, SALT_BYTES
@@ -25,32 +26,34 @@ class MerkleError(VerificationError):
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of every oracle: its rows, and of the advice the mask row, the pads, the pads' mask."""
+class Columns:
+    """Opened columns by rising position: the rows of every oracle, [columns, rows] each.
 
+    And of the advice the mask row, the pads and the pads' mask, [columns] each.
+    """
+
+    positions: list[int]
     rows: tuple[Ext, ...]
-    mask: K
-    pads: K
-    pad_mask: K
+    mask: Ext
+    pads: Ext
+    pad_mask: Ext
 
 
-def receive_columns(
-    channel: VerifierChannel, plan: Plan, roots: list[bytes], positions: list[int]
-) -> dict[int, Column]:
+def receive_columns(channel: VerifierChannel, plan: Plan, roots: list[bytes], positions: list[int]) -> Columns:
     """Read and authenticate the columns at `positions` (repetitions are opened once).
 
     Raises MerkleError, CanonicalError, ProofLengthError.
     """
     distinct = sorted(set(positions))
-    symbols: list[dict[int, Ext]] = []
+    rows = []
     for oracle, root in zip(plan.layout.oracles, roots, strict=True):
         height = oracle.rows + (EXTRA_ADVICE_ROWS if oracle.name == "advice" else 0)
-        leaves, columns = {}, {}
+        leaves, columns = {}, []
         for position in distinct:
             data = channel.take(f"column of {oracle.name}", SALT_BYTES + height * ELEMENT_BYTES)
             leaves[position] = hashlib.sha256(b"\x00" + data).digest()
             try:
-                columns[position] = Ext.from_bytes(data[SALT_BYTES:])
+                columns.append(Ext.from_bytes(data[SALT_BYTES:]))
             except ValueError as error:
                 raise CanonicalError(f"column {position} of {oracle.name}: {error}") from error
         computed = _root(channel, leaves, plan.code.log_length, oracle.name)
@@ -58,17 +61,11 @@ def receive_columns(
             raise MerkleError(
                 f"opened columns of {oracle.name} do not lead to its root", expected=root.hex(), got=computed.hex()
             )
-        symbols.append(columns)
-    return {position: _column(plan, [columns[position] for columns in symbols]) for position in distinct}
-
-
-def _column(plan: Plan, parts: list[Ext]) -> Column:
-    rows = []
-    for oracle, part in zip(plan.layout.oracles, parts, strict=True):
-        rows.append(part[: oracle.rows])
+        symbols = Ext(np.stack([column.re for column in columns]), np.stack([column.im for column in columns]))
+        rows.append(symbols[:, : oracle.rows])
         if oracle.name == "advice":
-            mask, pads, pad_mask = part[oracle.rows :].to_list()
-    return Column(tuple(rows), mask, pads, pad_mask)
+            mask, pads, pad_mask = (symbols[:, row] for row in range(oracle.rows, height))
+    return Columns(distinct, tuple(rows), mask, pads, pad_mask)
 
 
 def _root(channel: VerifierChannel, level: dict[int, bytes], height: int, name: str) -> bytes:

@@ -9,9 +9,12 @@ without revealing it. docs/protocol.md has the equations, docs/soundness.md the 
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zkjax.errors import VerificationError
 from zkjax.fields.mersenne61 import K
-from zkjax.fields.vectors import Ext, equality_weights, inner, transform
+from zkjax.fields.vectors import Ext, equality_weights, ext_add, ext_scale, inner, matrix_vector, transform
 from zkjax.statement.claims import ClaimSet
 from zkjax.statement.opening import batch, committed_terms, pad_form, weight_at
 from zkjax.statement.parameters import COMBINATION_GRINDING_BITS, OPENING_GRINDING_BITS
@@ -66,14 +69,18 @@ def verify_opening(channel: VerifierChannel, plan: Plan, roots: list[bytes], cla
     channel.begin("columns")
     opened = receive_columns(channel, plan, roots, positions)
     row_weights = equality_weights(rows)
-    codeword = transform(combination, plan.code.log_length)
-    pad_codeword = transform(pad_combination, plan.code.log_length)
-    for position, column in opened.items():
-        combined = column.mask
-        for oracle, symbols in zip(plan.layout.oracles, column.rows, strict=True):
-            part = row_weights[oracle.first_row : oracle.first_row + oracle.rows]
-            combined += zeta * inner(part, symbols)
-        if codeword[position].item() != combined:
-            raise ProximityError(f"row combination differs at column {position}")
-        if pad_codeword[position].item() != column.pad_mask + zeta * column.pads:
-            raise PadProximityError(f"pad combination differs at column {position}")
+    combined = opened.mask
+    for oracle, symbols in zip(plan.layout.oracles, opened.rows, strict=True):
+        part = row_weights[oracle.first_row : oracle.first_row + oracle.rows]
+        combined = ext_add(combined, ext_scale(matrix_vector(symbols, part), zeta))
+    pads = ext_add(opened.pad_mask, ext_scale(opened.pads, zeta))
+    unlike = _differing(transform(combination, plan.code.log_length)[opened.positions], combined)
+    if unlike.size:
+        raise ProximityError(f"row combination differs at column {opened.positions[unlike[0]]}")
+    unlike = _differing(transform(pad_combination, plan.code.log_length)[opened.positions], pads)
+    if unlike.size:
+        raise PadProximityError(f"pad combination differs at column {opened.positions[unlike[0]]}")
+
+
+def _differing(a: Ext, b: Ext) -> NDArray[np.intp]:
+    return np.flatnonzero((a.re != b.re) | (a.im != b.im))
