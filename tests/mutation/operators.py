@@ -28,9 +28,20 @@ class Mutant:
     changes: tuple[ast.AST, ast.AST] | None = None
 
     @property
+    def lines(self) -> range:
+        """Where the change is, in the source as it is written."""
+        node = self.changes[0] if self.changes else self.module
+        return range(self.line, getattr(node, "end_lineno", self.line) + 1)
+
+    @property
+    def tree(self) -> ast.Module:
+        """The changed module, every node on the line where it was written."""
+        return _replaced(self.module, *self.changes) if self.changes else self.module
+
+    @property
     def source(self) -> str:
         """The changed module; what is not code, such as comments and line numbers, is lost."""
-        return ast.unparse(_replaced(self.module, *self.changes) if self.changes else self.module)
+        return ast.unparse(self.tree)
 
 
 def mutants(source: str) -> list[Mutant]:
@@ -46,9 +57,13 @@ def mutants(source: str) -> list[Mutant]:
 
 
 def _replaced(tree: ast.Module, node: ast.AST, replacement: ast.AST) -> ast.Module:
+    new = copy.deepcopy(replacement)
+    if not hasattr(new, "lineno"):
+        ast.copy_location(new, node)
+
     class Replace(ast.NodeTransformer):
         def visit(self, visited: ast.AST) -> ast.AST:
-            return replacement if visited is node else super().generic_visit(visited)
+            return new if visited is node else super().generic_visit(visited)
 
     # A transformer changes a tree in place: it works on a copy, in which the node is the original one.
     changed = Replace().visit(copy.deepcopy(tree, {id(node): node}))

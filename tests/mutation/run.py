@@ -4,29 +4,35 @@ python -m tests.mutation.run                   all modules
 python -m tests.mutation.run verifier.merkle   some
 python -m tests.mutation.run --every 10        a sample
 
-A mutant runs in a forked process in which one module is imported from changed source; no file is
-changed. It is tried on a few proofs of the corpus, on the tests of its module, then on the rest of the corpus. It is
-killed if a proof is judged otherwise or a test fails. Survivors must be known, with a reason (`known.py`).
+A mutant runs in a forked process in which one module is changed; no file is. It is tried on the proofs of
+the corpus and on the tests of its module that run the changed lines, the quickest first (`trials.py`).
+It is killed if a proof is judged otherwise or a test fails. What survives is tried on all of them in a process
+that imports the changed module. Survivors must be known, with a reason (`known.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import importlib.abc
-import importlib.util
+import importlib
 import os
+import pickle
 import signal
 import sys
 import time
-from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, SourceFileLoader
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
 
 from tests.conftest import ROOT
 from tests.mutation import corpus
 from tests.mutation.known import KNOWN
 from tests.mutation.operators import Mutant, mutants
+from tests.mutation.trials import Changed, Failures, Trial, exchange, killer, measured
 
 # The tests of a module beside the corpus: those that kill most come first.
 TESTS: dict[str, tuple[str, ...]] = {
@@ -73,7 +79,6 @@ TESTS: dict[str, tuple[str, ...]] = {
     "statement.products": ("soundness/test_challenges.py",),
     "statement.proof": ("statement/test_statement.py",),
     "statement.public": ("statement/test_public.py", "soundness/test_wrong_public.py"),
-    # Not those that look up lines of its source, which is written otherwise in a mutant.
     "statement.ranges": ("statement/test_ranges.py",),
     "statement.relations": ("soundness/test_challenges.py",),
     "statement.soundness": ("statement/test_soundness.py",),
@@ -83,110 +88,133 @@ TESTS: dict[str, tuple[str, ...]] = {
     "transcript.hidden": ("transcript/test_hidden.py",),
     "transcript.sponge": ("transcript/test_sponge.py", "vectors/test_frozen.py"),
 }
-PRELOADED = ("numpy", "hypothesis", "pytest", "jax", "jax.numpy", "flax", "optax")
+PRELOADED = ("numpy", "hypothesis", "jax", "jax.numpy", "flax", "optax")
 SECONDS = 300
-FIRST = 12  # of the corpus: the frozen proofs and one of each of the commonest rejections
-SURVIVED, KILLED = 0, 1
-
-
-class Changed(importlib.abc.MetaPathFinder, SourceFileLoader):
-    """Finds one module, with other source."""
-
-    def __init__(self, name: str, source: str):
-        super().__init__(name, str(path_of(name)))
-        self.source = source
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        return importlib.util.spec_from_file_location(name, self.path, loader=self) if name == self.name else None
-
-    def get_code(self, fullname: str) -> object:  # type: ignore[override]
-        return compile(self.source, self.path, "exec")
+PYTEST = ("-q", "-s", "-m", "not slow", "-p", "no:cacheprovider", "-W", "default", "--disable-warnings")
 
 
 def path_of(module: str) -> Path:
     return ROOT / (module.replace(".", "/") + ".py")
 
 
-def tried(module: str, source: str, samples: list[corpus.Sample]) -> str:
-    """Who kills a module of this source, or "". In this process, which is spoilt by it."""
-    sys.meta_path.insert(0, Changed(f"zkjax.{module}", source))
-    return _by_samples(samples[:FIRST]) or _by_tests(module) or _by_samples(samples[FIRST:])
+class Module:
+    """A module of the verifier's half, and what its mutants are tried on."""
+
+    def __init__(self, name: str, samples: list[corpus.Sample], jobs: int):
+        self.name = name
+        self.path = str(path_of(f"zkjax.{name}"))
+        self.mutants = mutants(Path(self.path).read_text())
+        self.samples = samples
+        self.jobs = jobs
+
+    def killers(self, found: list[Mutant]) -> dict[str, str]:
+        """Who kills each mutant, "" where nobody does."""
+        print(f"{self.name}: {len(found)} mutants", flush=True)
+        quickly: dict[str, str] = result(forked(partial(self.by_exchange, found), seconds=0, quiet=False))
+        left = [mutant for mutant in found if not quickly[mutant.name]]
+        same = {"unchanged": partial(self.by_import, self.mutants[0].module)} if left else {}
+        later = each(same | {mutant.name: partial(self.by_import, mutant.tree) for mutant in left}, self.jobs)
+        if later.pop("unchanged", ""):
+            raise SystemExit(f"{self.name}: a test fails where nothing is changed")
+        return quickly | later
+
+    def by_exchange(self, found: list[Mutant]) -> dict[str, str]:
+        """Who kills each mutant, in processes that share what this one imports."""
+        killers: dict[str, str] = {}
+
+        def attempt(trials: list[Trial], failures: Failures) -> None:
+            seen = result(forked(partial(measured, trials, failures, self.path), seconds=0))
+            for trial, (seconds, lines, failure) in zip(trials, seen, strict=True):
+                trial.seconds, trial.lines = seconds, lines
+                if failure:
+                    raise SystemExit(f"{self.name}: where nothing is changed, {failure} fails")
+            trials.sort(key=lambda trial: trial.seconds)
+
+            def exchanged(mutant: Mutant) -> str:
+                try:
+                    exchange(self.path, mutant.tree)
+                except ValueError:  # a function with other variables of the one around it
+                    return ""
+                return killer([trial for trial in trials if trial.lines & set(mutant.lines)], failures)
+
+            print(f"{len(trials)} tests and samples, {sum(trial.seconds for trial in trials):.0f} s", flush=True)
+            killers.update(each({mutant.name: partial(exchanged, mutant) for mutant in found}, self.jobs))
+
+        self.collected(attempt)
+        return killers
+
+    def by_import(self, tree: ast.Module) -> str:
+        """Who kills the module with other contents, imported as any is. This process is spoilt by it."""
+        killers = []
+        sys.meta_path.insert(0, Changed(f"zkjax.{self.name}", self.path, tree))
+        self.collected(lambda trials, failures: killers.append(killer(trials, failures)))
+        return killers[0] if killers else "the tests cannot be imported"
+
+    def collected(self, attempt: Callable[[list[Trial], Failures], None]) -> None:
+        """Collect the tests in this process, and attempt them with the samples inside of pytest."""
+
+        class Loop(Failures):
+            def pytest_runtestloop(loop, session: pytest.Session) -> bool:
+                if not session.testsfailed:
+                    attempt([Trial(what) for what in (*session.items, *self.samples)], loop)
+                return True
+
+        pytest.main([*PYTEST, *(f"tests/{path}" for path in TESTS[self.name])], plugins=[Loop()])
 
 
-def _by_samples(samples: list[corpus.Sample]) -> str:
-    try:
-        for sample in samples:
-            said = corpus.judged(sample.statement, sample.proof)
-            if said != sample.said:
-                return f"{sample.name}: {said}, not {sample.said}"
-    except Exception as error:  # noqa: BLE001  such as an import that fails
-        return f"{type(error).__name__}: {error}"
-    return ""
-
-
-def _by_tests(module: str) -> str:
-    import pytest
-
-    class Failures:
-        first = ""
-
-        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-            if report.failed and not self.first:
-                self.first = report.nodeid.rpartition("/")[2]
-
-    failures = Failures()
-    arguments = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-W", "default"]
-    status = pytest.main([*arguments, *(f"tests/{path}" for path in TESTS[module])], plugins=[failures])
-    return failures.first or (f"pytest ends with {status}" if status else "")
-
-
-@dataclass
-class Child:
-    module: str
-    mutant: Mutant
-    pipe: int
-    began: float
-
-
-def start(module: str, mutant: Mutant, samples: list[corpus.Sample]) -> tuple[int, Child]:
+def forked(work: Callable[[], object], *, seconds: int = SECONDS, quiet: bool = True) -> tuple[int, BinaryIO]:
+    """A process of its own for work: its number, and the file in which it leaves the pickled result."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
     if pid:
         os.close(writing)
-        return pid, Child(module, mutant, reading, time.monotonic())
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    os.setsid()
-    signal.alarm(SECONDS)
-    os.write(writing, tried(module, mutant.source, samples)[:1000].encode())
-    os._exit(0)
+        return pid, os.fdopen(reading, "rb")
+    status = 1
+    try:
+        if quiet:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(nowhere, descriptor)
+            os.setsid()
+        signal.alarm(seconds)
+        with os.fdopen(writing, "wb") as pipe:
+            pickle.dump(work(), pipe)
+        status = 0
+    except BaseException:  # noqa: BLE001  it is this process that ends
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
 
 
-def finish(pid: int, status: int, child: Child) -> str:
-    with os.fdopen(child.pipe, "rb") as pipe:
-        killer = pipe.read().decode()
-    return killer or (f"ends with status {status}" if status else "")
+def result(process: tuple[int, BinaryIO]) -> Any:
+    with process[1] as pipe:
+        written = pipe.read()
+    _, status = os.waitpid(process[0], 0)
+    if status:
+        raise SystemExit(f"a process ends with status {status}")
+    return pickle.loads(written)
 
 
-def run(work: list[tuple[str, Mutant]], jobs: int, samples: list[corpus.Sample]) -> dict[tuple[str, str], str]:
-    """Who kills each mutant, "" where nobody does."""
-    killers: dict[tuple[str, str], str] = {}
-    running: dict[int, Child] = {}
-    pending = list(work)
+def each(attempts: dict[str, Callable[[], str]], jobs: int) -> dict[str, str]:
+    """What every attempt says, each in a process of its own, some at a time; how it ends if it says nothing."""
+    said: dict[str, str] = {}
+    running: dict[int, tuple[str, BinaryIO, float]] = {}
+    pending = list(attempts.items())
     while pending or running:
         while pending and len(running) < jobs:
-            pid, child = start(*pending.pop(0), samples)
-            running[pid] = child
+            name, attempt = pending.pop(0)
+            pid, pipe = forked(attempt)
+            running[pid] = name, pipe, time.monotonic()
         pid, status = os.wait()
-        child = running.pop(pid)
-        killer = finish(pid, status, child)
-        killers[child.module, child.mutant.name] = killer
-        seconds = time.monotonic() - child.began
-        print(f"{child.module}:{child.mutant.line} {child.mutant.name}", flush=True)
-        print(f"    {seconds:.0f} s, {'killed by ' + killer if killer else 'SURVIVED'}", flush=True)
-    return killers
+        name, pipe, began = running.pop(pid)
+        with pipe:
+            written = pipe.read()
+        said[name] = f"ends with status {status}" if status else pickle.loads(written)
+        seconds = time.monotonic() - began
+        print(f"{name}\n    {seconds:.1f} s, {'killed by ' + said[name] if said[name] else 'not killed'}", flush=True)
+    return said
 
 
 def main() -> None:
@@ -195,37 +223,26 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="try one mutant in so many")
     parser.add_argument("--samples", type=int, default=60, help="how much of the corpus to try a mutant on")
-    parser.add_argument("--no-baseline", action="store_true", help="do not try the unchanged modules first")
     parser.add_argument("--only", default="", help="try mutants whose name contains this")
     options = parser.parse_args()
     samples = corpus.load()[: options.samples]
-    modules = options.modules or list(TESTS)
-    work: list[tuple[str, Mutant]] = []
-    for module in modules:
-        source = path_of(f"zkjax.{module}").read_text()
-        found = [mutant for mutant in mutants(source) if options.only in mutant.name]
-        work += [(module, mutant) for mutant in found[:: options.every]]
     for name in PRELOADED:
         importlib.import_module(name)
-    unchanged = [
-        (module, Mutant("unchanged", 0, ast.parse(path_of(f"zkjax.{module}").read_text()))) for module in modules
-    ]
-    baseline = [] if options.no_baseline else unchanged
-    broken = {key: killer for key, killer in run(baseline, options.jobs, samples).items() if killer}
-    if broken:
-        raise SystemExit(f"without any mutation: {broken}")
-    killers = run(work, options.jobs, samples)
-    survivors = {key for key, killer in killers.items() if not killer}
-    for module in modules:
-        own = [killer for (where, _), killer in killers.items() if where == module]
-        print(f"{module}: {sum(map(bool, own))} of {len(own)} killed")
+    killers: dict[tuple[str, str], str] = {}
+    for name in options.modules or TESTS:
+        module = Module(name, samples, options.jobs)
+        found = [mutant for mutant in module.mutants if options.only in mutant.name][:: options.every]
+        own = module.killers(found)
+        print(f"{name}: {sum(map(bool, own.values()))} of {len(own)} killed", flush=True)
+        killers |= {(name, mutant): killer for mutant, killer in own.items()}
+    survivors = sorted(key for key, killer in killers.items() if not killer)
     print(f"all: {len(killers) - len(survivors)} of {len(killers)} killed")
-    for key in sorted(survivors):
+    for key in survivors:
         print(f"survived: {key[0]} {key[1]}: {KNOWN.get(key, 'UNKNOWN')}")
-    revived = {key for key in KNOWN if killers.get(key)}
-    for key in sorted(revived):
+    revived = sorted(key for key in KNOWN if killers.get(key))
+    for key in revived:
         print(f"killed, though known to survive: {key[0]} {key[1]}")
-    if survivors - KNOWN.keys() or revived:
+    if revived or not KNOWN.keys() >= set(survivors):
         raise SystemExit(1)
 
 
