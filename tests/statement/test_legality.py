@@ -29,10 +29,14 @@ from tests.statement.circuits import (
 )
 from zkjax.statement import legality
 from zkjax.statement.circuit import (
+    MAX_AXES,
     MAX_COEFFICIENT,
     MAX_COMMITTED_ELEMENTS,
+    MAX_DIMENSION,
     MAX_LOOKUP_ENTRIES,
     MAX_NODES,
+    MAX_SCHEDULE,
+    MAX_STEPS,
     Axes,
     Circuit,
     CircuitError,
@@ -49,16 +53,16 @@ from zkjax.statement.circuit import (
 from zkjax.statement.tables import Table
 
 
-def bare(*, oracle_of_data="data", oracle_of_state=("before", "after"), advice="advice") -> Circuit:
+def bare(*, rows=3, oracle_of_data="data", oracle_of_state=("before", "after"), advice="advice") -> Circuit:
     """Nothing in it depends on the numbers of steps, of batch rows and of data rows but one shape."""
     before, after = oracle_of_state
     nodes = (
-        Committed((3, 2), oracle_of_data, "x", 0),
+        Committed((rows, 2), oracle_of_data, "x", 0),
         Committed((2,), before, "w", 0),
         Committed((2,), after, "w" if after == "after" else "v", 0),
         Committed((2,), advice, "q", 0) if advice else Constant((2,), 1),
     )
-    return Circuit(1, 1, 3, nodes, (Table("range", 0, 1, 0),), (Lookup(0, 1, -1, -1, "w"),), (), ())
+    return Circuit(1, 1, rows, nodes, (Table("range", 0, 1, 0),), (Lookup(0, 1, -1, -1, "w"),), (), ())
 
 
 def published(circuit: Circuit, *outputs: Output) -> Circuit:
@@ -77,10 +81,13 @@ CASES = {
     "no steps": (lambda c: replace(bare(), steps=0), "steps out of range"),
     "too many steps": (lambda c: replace(bare(), steps=4097), "steps out of range"),
     "steps of another type": (lambda c: replace(bare(), steps=True), "steps out of range"),
+    "batch of another type": (lambda c: replace(bare(), batch=True), "batch out of range"),
     "no batch": (lambda c: replace(bare(), batch=0), "batch out of range"),
     "huge batch": (lambda c: replace(bare(), batch=1 << 25), "batch out of range"),
     "huge schedule": (lambda c: replace(bare(), steps=1 << 12, batch=(1 << 10) + 1), "batch out of range"),
     "no rows": (lambda c: replace(bare(), rows=0), "rows out of range"),
+    "too many rows": (lambda c: replace(bare(), rows=MAX_DIMENSION + 1), "rows out of range"),
+    "rows of another type": (lambda c: replace(bare(rows=1), rows=True), "rows out of range"),
     "other rows": (lambda c: replace(c, rows=4), r"node 0 \(Committed\) has another number of rows"),
     "nodes": (
         lambda c: appended(c, *[Constant((), 0)] * (MAX_NODES - len(c.nodes) + 1)),
@@ -105,6 +112,7 @@ CASES = {
     "name unprintable": (lambda c: with_node(c, QUOTIENT, name="\x1b[2J"), "has no name"),
     "name no text": (lambda c: with_node(c, QUOTIENT, name=5), "has a name of another type"),
     "fraction bits": (lambda c: with_node(c, QUOTIENT, fraction_bits=65), "illegal fraction bits"),
+    "negative fraction bits": (lambda c: with_node(c, QUOTIENT, fraction_bits=-65), "illegal fraction bits"),
     "fraction bits no integer": (lambda c: with_node(c, QUOTIENT, fraction_bits=0.5), "fraction_bits of another type"),
     "constant": (lambda c: with_node(c, HALF, value=1 << 60), "is too large"),
     "constant negative": (lambda c: with_node(c, HALF, value=-(1 << 60)), "is too large"),
@@ -357,6 +365,75 @@ def test_every_rule_has_a_case(monkeypatch):
     broken = {rule for change, _ in CASES.values() for rule in recorded(monkeypatch, change(small()))[1]}
     assert len(broken) > 40
     assert [rule for rule in checked - broken if "of another type" not in rule] == []
+
+
+def powers_of_two(total: int) -> list[Constant]:
+    """Constants that have so many elements together, each a power of two of them."""
+    return [
+        Constant((1 << min(log, 20), 1 << max(log - 20, 0)), 0) for log in range(total.bit_length()) if total >> log & 1
+    ]
+
+
+def looked_up(circuit: Circuit, constants: list[Constant]) -> Circuit:
+    places = range(len(circuit.nodes), len(circuit.nodes) + len(constants))
+    return appended(circuit, *constants, lookups=tuple(Lookup(0, i, -1, -1, f"l{i}") for i in places))
+
+
+def committed(circuit: Circuit, constants: list[Constant]) -> Circuit:
+    return appended(circuit, *(Committed(c.shape, "advice", f"c{i}", 0) for i, c in enumerate(constants)))
+
+
+# `bare` commits to 8 + 2 + 2 + 2 elements, the data's three rows counted as four, and looks up 2.
+GREATEST = {
+    "schedule": lambda: replace(bare(), steps=MAX_STEPS, batch=MAX_SCHEDULE // MAX_STEPS),
+    "rows": lambda: bare(rows=MAX_DIMENSION),
+    "nodes": lambda: appended(bare(), *[Constant((), 0)] * (MAX_NODES - len(bare().nodes))),
+    "committed elements": lambda: committed(bare(), powers_of_two(MAX_COMMITTED_ELEMENTS - 14)),
+    "tables": lambda: replace(bare(), tables=tuple(Table("range", 0, i, 0) for i in range(64))),
+    "lookups": lambda: replace(bare(), lookups=bare().lookups * MAX_NODES),
+    "looked up entries": lambda: looked_up(bare(), powers_of_two(MAX_LOOKUP_ENTRIES - 2)),
+    "name": lambda: with_node(small(), QUOTIENT, name="x" * 256),
+    "axes": lambda: appended(bare(), Constant((1,) * MAX_AXES, 1)),
+    "axis": lambda: appended(bare(), Constant((MAX_DIMENSION,), 1)),
+    "elements": lambda: appended(bare(), Constant((1 << 20, 1 << 20), 1)),
+    "fraction bits": lambda: with_node(small(), QUOTIENT, fraction_bits=64),
+    "negative fraction bits": lambda: with_node(small(), QUOTIENT, fraction_bits=-64),
+}
+
+
+@pytest.mark.parametrize("made", GREATEST.values(), ids=GREATEST)
+def test_the_greatest_of_everything_is_legal(made):
+    made().check()
+
+
+def test_tables_may_take_as_much_work_as_there_may_be(monkeypatch):
+    circuit = replace(bare(), tables=(*bare().tables, FUNCTION, replace(FUNCTION, lo=-2)))
+    assert FUNCTION.work > 0
+    monkeypatch.setattr(legality, "MAX_TABLE_WORK", 2 * FUNCTION.work)
+    circuit.check()
+    monkeypatch.setattr(legality, "MAX_TABLE_WORK", 2 * FUNCTION.work - 1)
+    with pytest.raises(CircuitError, match="take too long to derive"):
+        circuit.check()
+
+
+def test_no_tables_are_refused_before_any_lookup_is_looked_at():
+    with pytest.raises(CircuitError, match="number of tables out of range: 0"):
+        replace(bare(), tables=()).check()
+
+
+def test_the_first_node_may_be_zero():
+    replace(small(), zeros=(0,)).check()
+
+
+@pytest.mark.parametrize(("length", "shown"), [(199, None), (200, 200), (5000, 200)])
+def test_what_an_illegal_circuit_has_is_shown_as_far_as_a_line_goes(length, shown):
+    remark = "\n" + "x" * (length - 4)
+    text = repr(remark)
+    assert len(text) == length
+    with pytest.raises(CircuitError) as error:
+        replace(small(), remarks=(remark,)).check()
+    expected = text if shown is None else text[:shown] + "..."
+    assert str(error.value) == f"illegal circuit: a remark is no printable text: {expected}"
 
 
 @pytest.mark.parametrize(
