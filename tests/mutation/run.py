@@ -56,7 +56,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "soundness/test_errors.py",
         "soundness/test_challenges.py",
     ),
-    "statement.circuit": ("statement/test_encoding.py", "statement/test_legality.py"),
+    "statement.circuit": ("statement/test_encoding.py", "statement/test_legality.py", "statement/test_public.py"),
     "statement.claims": ("statement/test_claims.py", "soundness/test_hostile_statements.py"),
     "statement.commitment": ("statement/test_statement.py",),
     "statement.filters": ("statement/test_claims.py", "statement/test_legality.py"),

@@ -80,9 +80,13 @@ def measured(trials: list[Trial], failures: Failures, path: str) -> list[tuple[f
         lines[-1].add(frame.f_lineno)
         return line
 
-    sys.settrace(lambda frame, event, _: line(frame, event, _) if frame.f_code.co_filename == path else None)
+    def called(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        return line(frame, event, None) if frame.f_code.co_filename == path else None
+
+    sys.settrace(called)
     for _ in outcomes(trials, failures):
         lines.append(set())
+        sys.settrace(called)  # again: a recursion too deep for the tracer ends the tracing
     sys.settrace(None)
     return list(zip(seconds, lines[:-1], found, strict=True))
 
