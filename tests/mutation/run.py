@@ -60,7 +60,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "statement.claims": ("statement/test_claims.py", "soundness/test_hostile_statements.py"),
     "statement.commitment": ("statement/test_statement.py",),
     "statement.filters": ("statement/test_claims.py", "statement/test_legality.py"),
-    "statement.formulas": ("statement/test_formulas.py", "statement/test_tables.py"),
+    "statement.formulas": (
+        "statement/test_formula_errors.py",
+        "statement/test_formulas.py",
+        "statement/test_tables.py",
+    ),
     "statement.layout": ("statement/test_layout.py", "statement/test_opening.py"),
     "statement.legality": ("statement/test_legality.py", "statement/test_encoding.py"),
     "statement.lookup": ("statement/test_lookup.py", "soundness/test_challenges.py"),

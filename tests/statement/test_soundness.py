@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil, log2
 from unittest.mock import patch
 
@@ -13,6 +14,8 @@ from tests.conftest import ROOT
 from tests.privacy.simulator import simulate
 from tests.prover.opening_case import small_circuit
 from tests.soundness.block import small_block
+from tests.statement.circuits import GATE, SUMS, small
+from zkjax.statement.circuit import Output
 from zkjax.statement.parameters import (
     COMBINATION_GRINDING_BITS,
     LOOKUP_GRINDING_BITS,
@@ -190,3 +193,9 @@ def test_a_node_that_vanishes_costs_its_variables_and_a_power():
     plan = Plan(small_block().circuit, openings=2)
     assert [plan.circuit.nodes[index].shape for index in plan.circuit.zeros] == [(3,)]
     assert degrees(plan)["vanishing tensors"] == pytest.approx(2 + 1)
+
+
+def test_an_output_costs_its_variables_and_a_power():
+    """Two of them: of 2 by 2 and of 2 by 2 numbers."""
+    circuit = replace(small(), outputs=(Output("gate", GATE, 0), Output("sum", SUMS, 0)))
+    assert degrees(Plan(circuit, 8))["published tensors"] == pytest.approx(2 * 2 + 2)

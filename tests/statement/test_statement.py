@@ -129,6 +129,16 @@ def test_trailing_bytes_are_refused(extra):
         Statement.from_bytes(DATA + extra)
 
 
+@pytest.mark.parametrize("more", [-16, -1, 1, 200])
+def test_schedule_and_outputs_of_another_length_are_counted(more):
+    """Four bytes for each row of the schedule, then eight for each published number."""
+    length = 4 * 2 * 2 + 8 * 2 * 4
+    data = publishing().to_bytes()
+    with pytest.raises(StatementError) as error:
+        Statement.from_bytes(data[:more] if more < 0 else data + bytes(more))
+    assert (error.value.expected, error.value.got) == (length, length + more)
+
+
 def test_another_file_is_refused():
     for data in (b"", b"PNG", b"zkjax proof\0\0\0\0\0" + DATA[HEAD:], DATA[1:]):
         with pytest.raises(StatementError, match="not a statement"):
