@@ -32,7 +32,7 @@ from tests.conftest import ROOT
 from tests.mutation import corpus
 from tests.mutation.known import KNOWN
 from tests.mutation.operators import Mutant, mutants
-from tests.mutation.trials import Changed, Failures, Trial, exchange, killer, measured
+from tests.mutation.trials import Changed, Failures, Trial, exchange, killer, measured, traced
 
 # The tests of a module beside the corpus: those that kill most come first.
 TESTS: dict[str, tuple[str, ...]] = {
@@ -127,9 +127,10 @@ class Module:
         killers: dict[str, str] = {}
 
         def attempt(trials: list[Trial], failures: Failures) -> None:
-            seen = result(forked(partial(measured, trials, failures, self.path), seconds=0))
-            for trial, (seconds, lines, failure) in zip(trials, seen, strict=True):
-                trial.seconds, trial.lines = seconds, lines
+            seen = result(forked(partial(measured, trials, failures), seconds=0))
+            lines = result(forked(partial(traced, trials, failures, self.path), seconds=0))
+            for trial, (seconds, failure), own in zip(trials, seen, lines, strict=True):
+                trial.seconds, trial.lines = seconds, own
                 if failure:
                     raise SystemExit(f"{self.name}: where nothing is changed, {failure} fails")
             trials.sort(key=lambda trial: trial.seconds)

@@ -66,14 +66,18 @@ def outcomes(trials: list[Trial], failures: Failures, *, patience: float = 0.0) 
         yield trial, trial.failure(next(following, None), failures)
 
 
-def measured(trials: list[Trial], failures: Failures, path: str) -> list[tuple[float, set[int], str]]:
-    """The processor's seconds, the lines of `path` and the failure of each trial."""
-    seconds, found = [], []
+def measured(trials: list[Trial], failures: Failures) -> list[tuple[float, str]]:
+    """The processor's seconds and the failure of each trial."""
+    found = []
     before = time.process_time()
     for _, failure in outcomes(trials, failures):
-        seconds.append(time.process_time() - before)
-        found.append(failure)
+        found.append((time.process_time() - before, failure))
         before = time.process_time()
+    return found
+
+
+def traced(trials: list[Trial], failures: Failures, path: str) -> list[set[int]]:
+    """The lines of `path` that each trial runs, in a process in which nothing is cached yet."""
     lines: list[set[int]] = [set()]
 
     def line(frame: FrameType, event: str, _: object) -> Callable[..., object]:
@@ -88,7 +92,7 @@ def measured(trials: list[Trial], failures: Failures, path: str) -> list[tuple[f
         lines.append(set())
         sys.settrace(called)  # again: a recursion too deep for the tracer ends the tracing
     sys.settrace(None)
-    return list(zip(seconds, lines[:-1], found, strict=True))
+    return lines[:-1]
 
 
 def killer(trials: list[Trial], failures: Failures) -> str:
