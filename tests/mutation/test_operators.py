@@ -8,6 +8,7 @@ import pytest
 
 from tests.mutation.operators import mutants
 from tests.mutation.run import TESTS, path_of
+from tests.mutation.trials import exchange
 
 CHECKED = """
 def check(x, low, high, kinds):
@@ -56,6 +57,22 @@ def test_a_mutant_differs_in_one_place_and_is_a_module():
         after = mutant.source.splitlines()
         assert len(after) == len(before)
         assert sum(a != b for a, b in zip(before, after, strict=True)) == 1, mutant.name
+
+
+def test_the_code_of_a_module_is_exchanged_where_it_is_in_use(tmp_path):
+    """What others have imported is changed as well; a traceback still names the line."""
+    path = tmp_path / "module.py"
+    path.write_text(CHECKED)
+    namespace: dict = {}
+    exec(compile(CHECKED, str(path), "exec"), namespace | {"_require": int}, namespace)
+    check = namespace["check"]
+    (mutant,) = (mutant for mutant in mutants(CHECKED) if mutant.name == "check: never not isinstance(x, int) or x > 9")
+    assert list(mutant.lines) == [4]
+    lines = list(check.__code__.co_lines())
+    exchange(str(path), mutant.tree)
+    assert {line for *_, line in check.__code__.co_lines()} == {line for *_, line in lines} - {5}
+    exchange(str(path), ast.parse(CHECKED))
+    assert list(check.__code__.co_lines()) == lines
 
 
 @pytest.mark.parametrize("module", TESTS)
