@@ -107,13 +107,18 @@ def test_exponentials(precision):
     functions_near("exp", [(u, (1 << precision) - 1 >> k % 40) for k, (u, _) in enumerate(exact)], precision)
 
 
-@pytest.mark.parametrize("precision", [128, 256])
-def test_error_functions(precision):
+@pytest.mark.parametrize(("precision", "span"), [(128, 12), (256, 9)])
+def test_error_functions(precision, span):
+    """As far out as the digits of the reference last, then where nothing is left to one."""
     random = np.random.default_rng(5)
-    exact = [(int(n) << (precision - 30), 0) for n in random.integers(-(4 << 30), 4 << 30, 40)]
+    exact = [(int(n) << (precision - 30), 0) for n in random.integers(-(span << 30), span << 30, 60)]
     functions_near("erf", exact, precision)
     functions_near("erf", [(u, 1 << (precision // 2 + k)) for k, (u, _) in enumerate(exact)], precision)
     functions_near("erf", [(n << (precision - 12), 9) for n in range(-3, 4)], precision)
+    for far in (20, 1 << 17):
+        for sign in (-1, 1):
+            value, error = evaluated("erf(sqrt(x))", [(sign * far << precision, 0)], precision)
+            assert abs(value - (sign << precision)) <= error
 
 
 def test_what_an_error_leaves_open_is_undecided_and_what_is_illegal_is_an_error():
