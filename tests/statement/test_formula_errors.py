@@ -105,6 +105,11 @@ def test_exponentials(precision):
     exact = [(int(place * (1 << precision)), 0) for place in [*places, *map(Fraction, range(-3, 512, 37))]]
     functions_near("exp", exact, precision)
     functions_near("exp", [(u, (1 << precision) - 1 >> k % 40) for k, (u, _) in enumerate(exact)], precision)
+    # Just less than one unit of the last place, which the error makes almost e of them.
+    with localcontext() as context:
+        context.prec = 300
+        least = int(-precision * Decimal(2).ln() * 2**precision) - 1000
+    functions_near("exp", [(least, (1 << precision) - 1)], precision)
 
 
 @pytest.mark.parametrize(("precision", "span"), [(128, 12), (256, 9)])
