@@ -37,7 +37,40 @@ KNOWN: dict[tuple[str, str], str] = {
     ("statement.plan", "code: self.hidden_before_opening for self.hidden_before_opening + 128"): (
         "room for the pads of the opening, of which there are fewer: no circuit of the tests has pads for just a row"
     ),
-    ("statement.formulas", "_erf_series: 59 for 59 + 5 * n"): "more terms of a series than are needed",
+    # Values within the same bound, at another cost.
+    **{
+        ("statement.formulas", what): why
+        for why, mutated in {
+            "more terms of a series than are needed": (
+                "_erf_series: 59 for 59 + 5 * n",
+                "_erf_series: 5 * n for 59 + 5 * n",
+                "_erf_series: 64 for 64 + 5 * n",
+                "_erf_series: 5 * n for 64 + 5 * n",
+                "_exp: _largest(term) < 1, not _largest(term) <= 1",
+                "_exp: bits for bits - level",
+            ),
+            "cut off downwards or upwards, not to the nearest: guard digits hold the longer rest": (
+                "_exp: u << 16 + guard for (u << 16 + guard) + (log_two >> 1)",
+                "_exp: r for r + (1 << step - 1)",
+                "_exp: step for step - 1",
+                "_exp: 1 for step - 1",
+                "_erf: inner for inner + (1 << step - 1)",
+                "_erf: step for step - 1",
+                "_erf: 1 for step - 1",
+            ),
+            "what is below has no unit in the last place, however it is computed": (
+                "_exp: without u = np.maximum(u, -MAX_EXPONENT * self.one)",
+            ),
+            "fewer guard digits, and still enough: what a term has lost cancels as the terms do": (
+                "_erf_at: 2 * (index * index // 256) for 2 * (index * index // 256) + 64",
+                "_erf_at: 64 for 2 * (index * index // 256) + 64",
+            ),
+            "the complement is below the last place there too, for the precisions in use": (
+                "_erf_limit: isqrt(precision) for isqrt(precision) + 1",
+            ),
+        }.items()
+        for what in mutated
+    },
     (
         "statement.formulas",
         "value: _largest(values).bit_length() >= self.precision + 2 * MAX_EXPONENT, "
