@@ -8,6 +8,7 @@ to `tests/fuzzing/findings` and ends the run.
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import random
@@ -77,11 +78,11 @@ def changed_json(rng: random.Random, text: bytes) -> bytes:
                 continue
             match rng.randrange(6):
                 case 0 | 1:
-                    inside[key] = rng.choice(VALUES)
+                    inside[key] = copy.deepcopy(rng.choice(VALUES))
                 case 2 | 3 if type(inside[key]) is int:
                     inside[key] += rng.choice((-2, -1, 1, 2))
                 case 4:
-                    inside[key] = inside[rng.choice(keys)]
+                    inside[key] = copy.deepcopy(inside[rng.choice(keys)])
                 case _:
                     del inside[key]
             break

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzzing.run import CORPUS, FINDINGS, fuzz, mutator
+from tests.fuzzing.run import CORPUS, FINDINGS, VALUES, changed_json, fuzz, mutator
 from tests.fuzzing.targets import targets
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
@@ -34,6 +34,16 @@ def test_mutations_change_the_input(name):
     _, seeds = targets()[name]
     changed = {mutator(name)(random.Random(seed), seeds[0], list(seeds)) for seed in range(40)}
     assert len(changed - {*seeds}) > 20
+
+
+def test_changed_documents_share_no_values():
+    """A value put in twice would change in both places, or come to hold itself."""
+    given = str(VALUES)
+    changed = b'{"a":[[1,[]],{"b":[2]}],"c":[[],{}]}'
+    for seed in range(3000):
+        document = changed_json(random.Random(seed), changed)
+        changed = document if 4 < len(document) < 300 else changed
+    assert str(VALUES) == given
 
 
 def test_a_finding_ends_the_run(tmp_path, monkeypatch):
