@@ -19,6 +19,7 @@ from zkjax.statement.opening import OpenEndError, committed_terms, weight_at
 from zkjax.statement.plan import Plan
 from zkjax.transcript.channel import NONCE_BYTES, CanonicalError, ProofLengthError, WorkError
 from zkjax.transcript.hidden import Hidden
+from zkjax.verifier import opening as verifier
 from zkjax.verifier.merkle import MerkleError
 from zkjax.verifier.opening import ConsistencyError, PadProximityError, ProximityError
 
@@ -109,6 +110,14 @@ def test_altered_columns_are_rejected(case, proof):
     for position in (first, first + 32, len(proof) - 1):  # a salt, a symbol, a sibling
         with pytest.raises(MerkleError):
             case.verify(flipped(proof, position))
+
+
+@pytest.mark.parametrize("plane", ["re", "im"])
+def test_columns_that_differ_in_one_plane_alone_differ(plane):
+    one, other = (Ext(np.arange(5, dtype=np.uint64), np.arange(5, dtype=np.uint64)) for _ in range(2))
+    assert not verifier._differing(one, other).size
+    getattr(other, plane)[3] ^= np.uint64(1)
+    assert verifier._differing(one, other).tolist() == [3]
 
 
 def test_symbols_out_of_range_are_rejected(case, proof):
