@@ -167,7 +167,17 @@ def test_entries_of_contractions(benchmark, monkeypatch):
         read.append((values.size, any(vector is not None for vector in vectors)))
         return original(values, vectors)
 
+    operand, known = contractions.Contractor._operand, set()
+
+    def taken(contractor, node, vectors):
+        result = operand(contractor, node, vectors)
+        if isinstance(result, np.ndarray) and node not in known:  # read in place
+            known.add(node)
+            read.append((result.size, False))
+        return result
+
     monkeypatch.setattr(contractions, "_contract_integers", counted)
+    monkeypatch.setattr(contractions.Contractor, "_operand", taken)
     statement, proof = zkjax.prove(run)
     with roofline.recorded_instances() as instances:
         zkjax.verify(statement, proof)

@@ -128,16 +128,21 @@ class Contractor:
             return [None if x in shared else given[x] if x in given else _ones(sizes[x]) for x in labels]
 
         left_vectors, right_vectors = own(node.left_labels), own(node.right_labels)
-        left = self.contract(node.left, left_vectors)
-        right = self.contract(node.right, right_vectors)
+        left = self._operand(node.left, left_vectors)
+        right = self._operand(node.right, right_vectors)
         left_kept = tuple(x for x, v in zip(node.left_labels, left_vectors, strict=True) if v is None)
         right_kept = tuple(x for x, v in zip(node.right_labels, right_vectors, strict=True) if v is None)
         for label in shared:
             vector = given.get(label)
             if vector is not None:
-                left = _weighted(left, left_kept.index(label), vector)
+                left = _weighted(left if isinstance(left, Ext) else _lifted(left), left_kept.index(label), vector)
         out = tuple(x for x in node.out_labels if given[x] is None)
         return _einsum(left, right, left_kept, right_kept, out)
+
+    def _operand(self, node: int, vectors: Vectors) -> Ext | np.ndarray:
+        """`contract`, or the integers themselves where nothing is summed: over K they take up to 16 times as much."""
+        values = self.values.get(node)
+        return self.contract(node, vectors) if values is None or any(v is not None for v in vectors) else values
 
 
 def _ones(size: int) -> Ext:
@@ -259,23 +264,34 @@ def _weighted(values: Ext, axis: int, vector: Ext) -> Ext:
 
 @partial(jax.jit, static_argnums=(2, 3, 4))
 def _einsum(
-    left: Ext, right: Ext, left_labels: tuple[int, ...], right_labels: tuple[int, ...], out_labels: tuple[int, ...]
+    left: Ext | jax.Array,
+    right: Ext | jax.Array,
+    left_labels: tuple[int, ...],
+    right_labels: tuple[int, ...],
+    out_labels: tuple[int, ...],
 ) -> Ext:
-    """Einsum over K of two small tables; summed labels occur in both or have been contracted."""
-    sizes = dict(zip(left_labels, left.re.shape, strict=True)) | dict(zip(right_labels, right.re.shape, strict=True))
+    """Einsum over K of two small tables, or of integers; summed labels occur in both or have been contracted."""
+    sizes = dict(zip(left_labels, left.shape, strict=True)) | dict(zip(right_labels, right.shape, strict=True))
     summed = tuple(x for x in left_labels if x not in out_labels)
-    order = (*summed, *out_labels)
+    count = int(np.prod([sizes[x] for x in summed], dtype=np.int64))
 
-    def aligned(values: Ext, labels: tuple[int, ...]) -> Ext:
-        present = [x for x in order if x in labels]
-        count = int(np.prod([sizes[x] for x in summed], dtype=np.int64))
-        shape = (count, *(sizes[x] if x in labels else 1 for x in out_labels))
-        return Ext(*(jnp.transpose(plane, [labels.index(x) for x in present]).reshape(shape) for plane in values))
+    def at(values: Ext | jax.Array, labels: tuple[int, ...], index: jax.Array) -> Ext:
+        """The part at one value of all summed labels, to be broadcast; read in place, a table is not transposed."""
+        starts = dict(zip(summed, jnp.unravel_index(index, [sizes[x] for x in summed]), strict=True))
+        kept = [x for x in labels if x not in summed]
+        order = [kept.index(x) for x in out_labels if x in kept]
+        shape = [sizes[x] if x in labels else 1 for x in out_labels]
 
-    a, b = aligned(left, left_labels), aligned(right, right_labels)
-    out_shape = tuple(sizes[x] for x in out_labels)
+        def part(plane: jax.Array) -> jax.Array:
+            own = [1 if x in summed else sizes[x] for x in labels]
+            some = lax.dynamic_slice(plane, [starts.get(x, 0) for x in labels], own)
+            return jnp.transpose(some.reshape([sizes[x] for x in kept]), order).reshape(shape)
 
-    def body(j: jax.Array, total: Ext) -> Ext:
-        return extension.mul_add(a[j], b[j], total)
+        if isinstance(values, Ext):
+            return Ext(*map(part, values))
+        return extension.from_base(arrays.from_signed(part(values).astype(jnp.int64)))
 
-    return lax.fori_loop(0, a.re.shape[0], body, extension.zeros(out_shape))
+    def body(index: jax.Array, total: Ext) -> Ext:
+        return extension.mul_add(at(left, left_labels, index), at(right, right_labels, index), total)
+
+    return lax.fori_loop(0, count, body, extension.zeros(tuple(sizes[x] for x in out_labels)))
