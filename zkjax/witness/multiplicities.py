@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import Lock
 
 import numpy as np
 
 from zkjax.circuit.program import Lowered
+from zkjax.compute.cores import on_all_cores
 from zkjax.errors import WitnessError
 from zkjax.statement.tables import Table
 from zkjax.witness.execute import Witness
@@ -24,8 +26,12 @@ def multiplicities(
     """
     exponent = padded_rows if callable(padded_rows) else padded_rows.__getitem__
     counts = [np.zeros(1 << table.bits, np.int64) for table in lowered.circuit.tables]
-    for index, lookup in enumerate(lowered.circuit.lookups):
-        table, count = lowered.circuit.tables[lookup.table], counts[lookup.table]
+
+    adding = Lock()
+
+    def count(index: int) -> None:
+        lookup = lowered.circuit.lookups[index]
+        table = lowered.circuit.tables[lookup.table]
         values = witness.values.stored(lookup.re)
         gate = witness.values.stored(lookup.im) if table.kind == "gated" else None
         padding = (1 << exponent(index)) - values.size
@@ -34,8 +40,12 @@ def multiplicities(
         if values.min() < table.lo or values.max() > table.hi:
             raise WitnessError(f"lookup {lookup.name!r} leaves its table {table.describe()}: see check_lookups")
         rows = row_numbers(table, values, gate)
-        count += np.bincount(rows.reshape(-1), minlength=count.size)
-        count[-table.lo] += padding
+        found = np.bincount(rows.reshape(-1), minlength=1 << table.bits)
+        found[-table.lo] += padding
+        with adding:
+            counts[lookup.table] += found
+
+    on_all_cores(count, range(len(lowered.circuit.lookups)))
     return counts
 
 
