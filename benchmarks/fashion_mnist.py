@@ -31,7 +31,7 @@ import numpy as np
 
 import zkjax
 from zkjax.cli.compiling import CompileClock
-from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, peak_memory
+from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, peak_memory, run_where_called
 from zkjax.cli.report import RULE, bits, count, print_rows, seconds, share, size
 from zkjax.errors import UserError
 from zkjax.witness.check import OutOfRangeError
@@ -146,6 +146,7 @@ def proved(run: Run, clock: CompileClock) -> dict[str, Any]:
 def main() -> None:
     options = arguments()
     keep_freed_memory()
+    run_where_called()
     keep_compiled_programs()
     fashion = experiment_module(options.path)
     try:

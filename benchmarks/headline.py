@@ -35,7 +35,7 @@ from measuring import block_figures, chain_figures, first_proof_figures
 from rich.console import Console
 from rich.table import Table
 
-from zkjax.cli.process import keep_compiled_programs, keep_freed_memory
+from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, run_where_called
 from zkjax.cli.report import RULE, UNWRAPPED, bits, count, print_rows, seconds, size
 
 INPUTS, WIDTH, LAYERS, CLASSES, BATCH, ROWS = 3072, 1024, 8, 10, 64, 1024
@@ -212,6 +212,7 @@ def main() -> None:
     if order := os.environ.get(CHILD):
         given = json.loads(order)
         keep_freed_memory()
+        run_where_called()
         keep_compiled_programs()
         Path(given["file"]).write_text(json.dumps(child(given["kind"], given)))
         return

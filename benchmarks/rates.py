@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from zkjax.cli.process import keep_freed_memory
+from zkjax.cli.process import keep_freed_memory, run_where_called
 from zkjax.compute import blocked
 from zkjax.compute.blocked import PIECE, WIDE
 from zkjax.compute.fractions import Children
@@ -170,6 +170,7 @@ def main() -> None:
     if options.core is not None:
         os.sched_setaffinity(0, {options.core})  # before JAX starts its threads
     keep_freed_memory()
+    run_where_called()
     print(json.dumps(asdict(measure(options.effort)), indent=2))
 
 

@@ -45,7 +45,7 @@ from rich.table import Table as PrintedTable
 from zkjax.circuit.builder import CircuitBuilder
 from zkjax.circuit.program import Lowered
 from zkjax.circuit.recipes import Gated, Quotient, ReluGate, ReluOutput, ValueLimb
-from zkjax.cli.process import keep_freed_memory, peak_memory
+from zkjax.cli.process import keep_freed_memory, peak_memory, run_where_called
 from zkjax.cli.progress import Stages
 from zkjax.prover.checkpoint import Checkpoint
 from zkjax.prover.prove import Commitments, prove_block
@@ -372,6 +372,7 @@ class Case:
 def main() -> None:
     options = arguments()
     keep_freed_memory()
+    run_where_called()
     cases = {name: Case.of(VARIANTS[name], options) for name in options.variants}
     for turn in range(options.repeat + 1):
         for case in cases.values():

@@ -28,7 +28,7 @@ from least_work import Work
 from measuring import measured_block
 
 import zkjax
-from zkjax.cli.process import keep_compiled_programs, keep_freed_memory
+from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, run_where_called
 from zkjax.cli.report import count
 from zkjax.statement.claims import ClaimSet, Instance
 
@@ -188,6 +188,7 @@ def command_of(options: argparse.Namespace) -> str:
 def main() -> None:
     options = arguments()
     keep_freed_memory()
+    run_where_called()
     keep_compiled_programs()
     sizes = (options.inputs, options.width, options.layers, CLASSES, options.batch, options.steps)
     shape = Shape(*sizes, rows=max(ROWS, options.batch * options.steps))

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from zkjax.cli.process import keep_freed_memory
+from zkjax.cli.process import keep_freed_memory, run_where_called
 from zkjax.cli.report import RULE, print_rows, seconds
 from zkjax.compute.fractions import Fractions
 from zkjax.fields import extension
@@ -127,6 +127,7 @@ def measured(name: str, proofs: int, variables: int, repeat: int) -> dict[str, A
 def main() -> None:
     options = arguments()
     keep_freed_memory()
+    run_where_called()
     with jax.enable_x64(True):
         found = {name: measured(name, options.proofs, options.variables, options.repeat) for name in options.arguments}
     shape = {"proofs": options.proofs, "variables": options.variables}

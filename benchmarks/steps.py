@@ -29,7 +29,7 @@ from training_steps import BASE, BATCH, STEPS, digits
 
 import zkjax
 from zkjax.cli.compiling import CompileClock
-from zkjax.cli.process import keep_compiled_programs, keep_freed_memory
+from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, run_where_called
 
 AGAIN = 8
 
@@ -184,6 +184,7 @@ def print_page(figures: list[Figures], steps: int, began_on: str) -> None:
 def main() -> None:
     options = arguments()
     keep_freed_memory()
+    run_where_called()
     keep_compiled_programs()
     began_on = machine()
     figures = list(all_figures(options.steps, options.repeat, options.only))

@@ -24,7 +24,7 @@ from dense_network import Shape, dense_network, timed_proof
 
 import zkjax
 from zkjax.cli.compiling import CompileClock
-from zkjax.cli.process import keep_freed_memory, peak_memory
+from zkjax.cli.process import keep_freed_memory, peak_memory, run_where_called
 from zkjax.cli.report import RULE, bits, count, print_rows, seconds, size
 
 ROWS = 2048
@@ -47,6 +47,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     keep_freed_memory()
+    run_where_called()
     names = ("inputs", "width", "layers", "classes", "batch", "steps", "learning_rate")
     shape = Shape(rows=ROWS, **{name: getattr(options, name) for name in names})
     training = dense_network(shape)

@@ -15,7 +15,8 @@ def ran(benchmark, monkeypatch, tmp_path) -> Callable[..., dict]:
 
     def run(name: str, *options: str) -> dict:
         module, file = benchmark(name), tmp_path / "figures.json"
-        monkeypatch.setattr(module, "keep_freed_memory", lambda: None)
+        for setting in ("keep_freed_memory", "run_where_called"):
+            monkeypatch.setattr(module, setting, lambda: None)
         monkeypatch.setattr(sys, "argv", [name, *options, "--json", str(file)])
         module.main()
         return json.loads(file.read_text())

@@ -42,6 +42,7 @@ def test_tables_of_all_steps_are_small(benchmark):
 def test_the_page(benchmark, monkeypatch, capsys, tmp_path):
     steps, file = benchmark("steps"), tmp_path / "figures.json"
     monkeypatch.setattr(steps, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(steps, "run_where_called", lambda: None)
     monkeypatch.setattr(steps, "keep_compiled_programs", lambda: None)
     options = ["--steps", "1", "--repeat", "1", "--only", "squared", "--json", str(file)]
     monkeypatch.setattr(sys, "argv", ["steps", *options])

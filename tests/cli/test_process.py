@@ -66,6 +66,19 @@ def test_memory_works_after_the_allocator_was_set(run_python):
     assert callable(keep_freed_memory)
 
 
+def test_programs_run_on_the_thread_that_calls_them(run_python):
+    code = """
+        import jax
+        import jax.numpy as jnp
+        from zkjax.cli.process import run_where_called
+        run_where_called()
+        long = jax.jit(lambda x: jax.lax.fori_loop(0, 10**7, lambda at, y: jnp.sin(y), x))
+        assert long(1.0).is_ready()
+    """
+    result = run_python("-c", textwrap.dedent(code), JAX_PLATFORMS="cpu")
+    assert result.returncode == 0, result.stderr
+
+
 def test_compile_time_counts_what_overlaps_once(monkeypatch):
     clock = CompileClock()
     event = next(iter(EVENTS))

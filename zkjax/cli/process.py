@@ -12,7 +12,10 @@ from pathlib import Path
 
 # glibc's mallopt, <malloc.h>
 M_TRIM_THRESHOLD = -1
+M_TOP_PAD = -2
 M_MMAP_MAX = -4
+# At least the largest heap that glibc makes for a thread, HEAP_MAX_SIZE: 64 MB.
+THREAD_HEAP_BYTES = 1 << 27
 
 
 def cache_folder() -> Path:
@@ -45,14 +48,30 @@ def keep_freed_memory() -> None:
     """Let malloc reuse large buffers instead of returning them to the system page by page.
 
     XLA allocates every output afresh; with glibc's defaults the page faults cost more than the
-    arithmetic. Elsewhere than on glibc nothing happens.
+    arithmetic. Nothing is ever returned: neither the end of the heap nor, below a padding as large as one of
+    them, the heaps of other threads. Elsewhere than on glibc nothing happens.
     """
+    from zkjax.compute.pieces import SPARES
+
+    SPARES.stay = True
     if sys.platform != "linux":
         return
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+        mallopt(M_TRIM_THRESHOLD, -1)
+        mallopt(M_TOP_PAD, THREAD_HEAP_BYTES)
+
+
+def run_where_called() -> None:
+    """Let compiled programs run on the thread that calls them; to be called before JAX is first used.
+
+    Otherwise JAX hands every program over to a thread of its own. On all cores at once that costs a switch
+    between threads for each of the many short programs of a proof.
+    """
+    import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def spare_what_exists() -> None:

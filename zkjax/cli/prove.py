@@ -9,7 +9,13 @@ from typing import Any
 
 from zkjax.cli.compiling import CompileClock
 from zkjax.cli.experiment import Experiment, load_experiment
-from zkjax.cli.process import keep_compiled_programs, keep_freed_memory, peak_memory, spare_what_exists
+from zkjax.cli.process import (
+    keep_compiled_programs,
+    keep_freed_memory,
+    peak_memory,
+    run_where_called,
+    spare_what_exists,
+)
 from zkjax.cli.progress import Stages
 from zkjax.cli.report import print_outputs, print_places, print_rows, proving_rows
 from zkjax.cli.verify import describe
@@ -62,6 +68,7 @@ def prove(
     if resume_from is not None and out.resolve() == resume_from.resolve():
         raise BadFolder(f"--out and --resume-from are both {out}")
     keep_freed_memory()
+    run_where_called()
     keep_compiled_programs()
     import zkjax
     from zkjax.cli.chain import Start, resume, state_bytes
