@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.compute.oracle import random_elements
-from zkjax.compute import blocked
+from zkjax.compute import blocked, leaves, split_weights
 from zkjax.compute.backend import DEFAULT
 from zkjax.compute.blocked import PIECE
 from zkjax.compute.fractions import Children, Fractions
@@ -34,7 +34,7 @@ def arguments(name: str) -> tuple:
     return {
         "layer_round": (children(), children(), number, r, piece(2 * PIECE)),
         "product_round": ((piece(), piece()), (piece(), piece()), number, r),
-        "join_within": (Fractions(piece(), piece()), number),
+        "join_within": (Fractions(piece(), piece()), number, Fractions(piece(), piece())),
         "start_within": (Fractions(piece(), piece()), children(), number, r),
     }[name]
 
@@ -47,6 +47,40 @@ def test_no_loop_copies_a_piece(name):
     assert bodies
     copied = [line for part in bodies for line in part.splitlines() if re.search(rf"u64\[{PIECE}\]\S* copy\(", line)]
     assert copied == []
+
+
+def over_pieces(name: str) -> jax.stages.Lowered:
+    nodes, two, r = Fractions(piece(), piece()), (piece(), piece()), piece(1)[0]
+    integers = np.zeros(PIECE, np.int16)
+    match name:
+        case "folded":
+            return blocked.folded.lower(two, two, r, two)
+        case "join_pieces":
+            return blocked.join_pieces.lower(nodes, nodes, nodes)
+        case "join_constant":
+            return blocked.join_constant.lower(*nodes, np.uint64(1), np.uint64(1), nodes)
+        case "mixed":
+            return blocked.mixed.lower(piece(), piece(), r, piece())
+        case "denominators":
+            return leaves.denominators.lower(integers, None, integers, piece(1), r, piece())
+        case "weights":
+            return split_weights._doubled_weights.lower(piece(), piece(), r, r, piece())
+        case "outer":
+            return split_weights._outer.lower(piece(2), piece(PIECE // 2), piece())
+        case _:
+            return split_weights._added_outer.lower(piece(), piece(2), piece(PIECE // 2), piece())
+
+
+OVER_PIECES = ["folded", "join_pieces", "join_constant", "mixed", "denominators", "weights", "outer", "added outer"]
+
+
+@pytest.mark.parametrize("name", OVER_PIECES)
+def test_no_program_over_pieces_is_shared_out(name):
+    """On a machine of several cores XLA would cut a plain program in parts for threads of its own, copies included."""
+    text = over_pieces(name).compile().as_text()
+    assert "while(" in text
+    assert "outer_dimension_partitions" not in text
+    assert re.findall(rf"u64\[{PIECE}\]\S* copy\(", text) == []
 
 
 def run_product(bits: int) -> None:
@@ -94,6 +128,5 @@ def test_sizes_share_programs(caplog):
             run_tree(row_bits, column_bits)
     names = re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)
     counts = Counter(name for name in names if hasattr(blocked, name))
-    assert counts.pop("_folded", 0) <= 4  # written over the first operand, or not
-    assert counts.pop("fresh_pieces", 0) <= 2
+    assert counts.pop("folded", 0) <= 2
     assert set(counts.values()) <= {1}, counts

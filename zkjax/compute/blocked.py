@@ -9,7 +9,10 @@ follows from what XLA does on a CPU:
   fold writes to a spare piece, donated;
 - a value with several consumers is computed once per consumer unless it crosses a loop: one loop
   folds, the next one evaluates, and a block's value is weighted one iteration later;
-- sums are vectors of the block's length, reduced once after the loop.
+- sums are vectors of the block's length, reduced once after the loop;
+- what is done to each entry of a whole piece is a loop as well, over spans: XLA would share a plain program
+  out among its own threads, whose handing over costs more than it gains where the caller's threads keep
+  all cores busy.
 """
 
 from __future__ import annotations
@@ -32,10 +35,11 @@ WIDE = {"xla_cpu_prefer_vector_width": "512"}
 Array = jax.Array
 Size = jax.Array | np.int64
 
-LOG_PIECE = 16
+LOG_PIECE = 17
 PIECE = 1 << LOG_PIECE
 BLOCK = 1 << 9
-LOG_LOW = LOG_PIECE // 2
+SPAN = 1 << 13
+LOG_LOW = (LOG_PIECE + 1) // 2
 
 _P = np.uint64(P)
 _M30 = np.uint64((1 << 30) - 1)
@@ -62,6 +66,19 @@ def _slice(table: Ext, start: Array) -> Ext:
 
 def _update(table: Ext, part: Ext, start: Array) -> Ext:
     return Ext(*(lax.dynamic_update_slice(plane, x, (start,)) for plane, x in zip(table, part, strict=True)))
+
+
+def in_spans(function: Any, spare: Any, *tables: Any) -> Any:
+    """`function` of equal planes, SPAN entries at a time, written to `spare`."""
+    size = jax.tree.leaves(tables)[0].shape[0]
+    span = min(size, SPAN)
+
+    def body(at: Array, out: Any) -> Any:
+        start = (at * span,)
+        parts = jax.tree.map(lambda plane: lax.dynamic_slice(plane, start, (span,)), tables)
+        return jax.tree.map(lambda plane, part: lax.dynamic_update_slice(plane, part, start), out, function(*parts))
+
+    return lax.fori_loop(np.int64(0), np.int64(size // span), body, spare)
 
 
 def _zeros() -> Ext:
@@ -142,17 +159,17 @@ def _totals(sums: tuple[Ext, Ext]) -> Array:
     return arrays.total(jnp.stack([plane for value in sums for plane in value]), axis=1)
 
 
-@partial(jax.jit, static_argnames="tables")
-def fresh_pieces(tables: int) -> tuple[Ext, ...]:
-    """Pieces to write to."""
-    return tuple(extension.zeros(PIECE) for _ in range(tables))
+@jax.jit
+def fresh_piece() -> Ext:
+    """A piece to write to."""
+    return extension.zeros(PIECE)
 
 
 @partial(jax.jit, compiler_options=WIDE)
 def equality_pyramid(point: Ext) -> Ext:
     """Equality weights of the last k of LOG_PIECE coordinates at [2^k, 2^(k+1)), for every k <= LOG_PIECE."""
     width = 1 << LOG_LOW
-    coordinates = Ext(*(plane.reshape(2, LOG_LOW) for plane in point))
+    coordinates = Ext(*(jnp.pad(plane, (2 * LOG_LOW - LOG_PIECE, 0)).reshape(2, LOG_LOW) for plane in point))
     index = np.arange(2 * width)
     levels = np.array([max(entry.bit_length() - 1, 0) for entry in index.tolist()])
 
@@ -165,38 +182,45 @@ def equality_pyramid(point: Ext) -> Ext:
 
     both = lax.fori_loop(np.int64(0), np.int64(LOG_LOW), body, extension.ones((2, 2 * width)))
     high, low = both[0], both[1]
-    rows = extension.mul(high[:, None], low[None, width:])
-    first = Ext(*(plane[None, :width] for plane in low))
-    return extension.concatenate([first, rows[1:]]).reshape(-1)
+
+    def row(at: Array, out: Ext) -> Ext:
+        product = extension.mul(Ext(*(plane[at] for plane in high)), low[width:])
+        return _update(out, product, at * width)
+
+    first = Ext(*(jnp.pad(plane[:width], (0, 2 * PIECE - width)) for plane in low))
+    return lax.fori_loop(np.int64(1), np.int64(2 * PIECE // width), row, first)
 
 
-@partial(jax.jit, compiler_options=WIDE)
-def join_pieces(low: Fractions, high: Fractions) -> Fractions:
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
+def join_pieces(low: Fractions, high: Fractions, spare: Fractions) -> Fractions:
     """The parents of two pieces of a layer."""
-    return join(Children(low.p, high.p, low.q, high.q))
+    return in_spans(lambda a, b: join(Children(a.p, b.p, a.q, b.q)), spare, low, high)
 
 
-@partial(jax.jit, compiler_options=WIDE)
-def join_constant(q0: Ext, q1: Ext, c0: Array, c1: Array) -> Fractions:
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
+def join_constant(q0: Ext, q1: Ext, c0: Array, c1: Array, spare: Fractions) -> Fractions:
     """The parents c0/q0 + c1/q1 of two pieces of leaves, c0 and c1 being 0 or 1."""
-    parts = (arrays.add(c0 * b, c1 * a) for a, b in zip(q0, q1, strict=True))
-    return Fractions(Ext(*parts), extension.mul(q0, q1))
+
+    def parents(q0: Ext, q1: Ext) -> Fractions:
+        parts = (arrays.add(c0 * b, c1 * a) for a, b in zip(q0, q1, strict=True))
+        return Fractions(Ext(*parts), extension.mul(q0, q1))
+
+    return in_spans(parents, spare, q0, q1)
 
 
 def _children(nodes: Fractions, start: Array, half: Array) -> Children:
     return Children(*(_slice(table, start + shift) for table in nodes for shift in (0, half)))
 
 
-@partial(jax.jit, compiler_options=WIDE)
-def join_within(nodes: Fractions, half: Array) -> Fractions:
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
+def join_within(nodes: Fractions, half: Array, spare: Fractions) -> Fractions:
     """The parents of a layer of 2 half nodes at the start of a piece."""
 
     def body(at: Array, out: Fractions) -> Fractions:
         parents = join(_children(nodes, at * BLOCK, half))
         return _tables(lambda table, part: _update(table, part, at * BLOCK), out, parents)
 
-    empty = extension.zeros(PIECE)
-    return lax.fori_loop(np.int64(0), _blocks(half), body, Fractions(empty, empty))
+    return lax.fori_loop(np.int64(0), _blocks(half), body, spare)
 
 
 @partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
@@ -211,30 +235,33 @@ def start_within(nodes: Fractions, spare: Children, half: Array, ratio: Ext) -> 
     return lax.fori_loop(np.int64(0), _blocks(half), body, spare)
 
 
-def _mixed(p0: Ext, q0: Ext, ratio: Ext) -> Ext:
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
+def mixed(p0: Ext, q0: Ext, ratio: Ext, spare: Ext) -> Ext:
     """u0 = p0 + ratio q0 of a piece."""
-    return extension.mul_add(ratio, q0, p0)
+    return in_spans(lambda p0, q0: extension.mul_add(ratio, q0, p0), spare, p0, q0)
 
 
-mixed = jax.jit(_mixed, compiler_options=WIDE)
-mixed_in_place = jax.jit(_mixed, donate_argnames="p0", compiler_options=WIDE)
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
+def folded(low: Any, high: Any, r: Ext, spare: Any) -> Any:
+    """low + r (high - low) of each of several pieces."""
+
+    def fold(low: Any, high: Any) -> Any:
+        return _tables(lambda x, y: extension.fold(x, y, r), low, high)
+
+    return in_spans(fold, spare, low, high)
 
 
-def _folded(low: Any, high: Any, r: Ext) -> Any:
-    return _tables(lambda x, y: extension.fold(x, y, r), low, high)
-
-
-folded = jax.jit(_folded, compiler_options=WIDE)
-folded_in_place = jax.jit(_folded, donate_argnames="low", compiler_options=WIDE)
-
-
-@partial(jax.jit, compiler_options=WIDE)
-def expanded(a: Ext, b: Ext, ratio: Ext, c0: Ext, c1: Ext) -> Children:
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
+def expanded(a: Ext, b: Ext, ratio: Ext, c0: Ext, c1: Ext, spare: Children) -> Children:
     """u0, p1, q0, q1 of a = q0 + c0/ratio and b = q1 + c1/ratio, the numerators c0 and c1 being constants."""
     inverse = extension.inverse(ratio)
-    p1 = Ext(*(jnp.broadcast_to(plane, a.shape) for plane in c1))
     shifts = extension.mul(c0, inverse), extension.mul(c1, inverse)
-    return Children(extension.mul(ratio, a), p1, extension.sub(a, shifts[0]), extension.sub(b, shifts[1]))
+
+    def children(a: Ext, b: Ext) -> Children:
+        p1 = Ext(*(jnp.broadcast_to(plane, a.shape) for plane in c1))
+        return Children(extension.mul(ratio, a), p1, extension.sub(a, shifts[0]), extension.sub(b, shifts[1]))
+
+    return in_spans(children, spare, a, b)
 
 
 @partial(jax.jit, compiler_options=WIDE)

@@ -21,7 +21,7 @@ from zkjax.compute.cores import on_all_cores, threads
 from zkjax.compute.fractions import Children, Fractions
 from zkjax.compute.leaves import Columns
 from zkjax.compute.piece_trees import PieceLayer, PieceTree, pyramid
-from zkjax.compute.pieces import Spares, read_sums
+from zkjax.compute.pieces import SPARES, read_sums
 from zkjax.compute.whole import WholeLayer, WholeTree
 from zkjax.fields import extension
 from zkjax.fields.mersenne61 import K
@@ -102,12 +102,13 @@ class PieceForest:
         self._top = min(self._log_lane, *(each.depth for each in columns))
         self._trees = [PieceTree(each, self._top) for each in columns]
         nodes = Fractions(*_interleaved([tree.top() for tree in self._trees], 1 << self._top, self._lanes))
+        for tree in self._trees:
+            tree.give_up_top()
         self._nodes = [nodes]
         for number in reversed(range(self._top)):
-            nodes = blocked.join_within(nodes, np.int64(self._lanes << number))
+            nodes = blocked.join_within(nodes, np.int64(self._lanes << number), Fractions(*SPARES.take(2)))
             self._nodes.append(nodes)
         self._nodes.reverse()
-        self._spares = Spares(tables=4)
 
     def roots(self) -> list[Fraction]:
         p, q = (_first(table, len(self._trees)) for table in self._nodes[0])
@@ -116,11 +117,12 @@ class PieceForest:
     def layer(self, number: int, point: Sequence[K], ratio: K, weights: Mapping[int, K]) -> Layer:
         lanes = [weights.get(at, K.ZERO) for at in range(self._lanes)]
         if number < self._top:
-            nodes, spare = self._nodes[number + 1], Children(*self._spares.take())
+            nodes, spare = self._nodes[number + 1], Children(*SPARES.take(4))
             tables = blocked.start_within(nodes, spare, np.int64(self._lanes << number), scalar(ratio))
-            return LaneLayer(tables, point, ratio, lanes, list(weights), self._spares)
+            SPARES.give(nodes)
+            return LaneLayer(tables, point, ratio, lanes, list(weights))
         layers = {at: self._trees[at].layer(number, point, ratio) for at in weights}
-        return _LayersInPieces(layers, point, ratio, lanes, self._log_lane, self._spares)
+        return _LayersInPieces(layers, point, ratio, lanes, self._log_lane)
 
 
 class LaneLayer:
@@ -133,9 +135,8 @@ class LaneLayer:
         ratio: K,
         weights: Sequence[K],
         trees: Sequence[int],
-        spares: Spares,
     ):
-        self._tables, self._left, self._ratio, self._trees, self._spares = tables, len(left), ratio, trees, spares
+        self._tables, self._left, self._ratio, self._trees = tables, len(left), ratio, trees
         self._lanes = len(weights)
         self._pyramid = _lane_pyramid(pyramid(tuple(left[1:])), Ext.from_list(weights))
         half = np.int64(self._lanes << self._left >> 1)
@@ -146,14 +147,14 @@ class LaneLayer:
 
     def fold(self, r: K) -> None:
         self._left -= 1
-        old, spare = self._tables, Children(*self._spares.take())
+        old, spare = self._tables, Children(*SPARES.take(4))
         half = np.int64(self._lanes << self._left)
         self._tables, self._sums = blocked.layer_round(old, spare, half, scalar(r), self._pyramid)
-        self._spares.give(old)
+        SPARES.give(old)
 
     def children(self) -> dict[int, FourValues]:
         columns = [_first(table, self._lanes) for table in self._tables]
-        self._spares.give(self._tables)
+        SPARES.give(self._tables)
         every = list(zip(*columns, strict=True))
         return {at: (every[at][0] - self._ratio * every[at][2], *every[at][1:]) for at in self._trees}
 
@@ -170,10 +171,9 @@ class _LayersInPieces(LayerByLayer):
         ratio: K,
         weights: Sequence[K],
         log_lane: int,
-        spares: Spares,
     ):
         super().__init__(layers, dict(enumerate(weights)))
-        self._left, self._ratio, self._log_lane, self._spares = list(point), ratio, log_lane, spares
+        self._left, self._ratio, self._log_lane = list(point), ratio, log_lane
         self._common: LaneLayer | None = None
         self._gather()
 
@@ -183,7 +183,7 @@ class _LayersInPieces(LayerByLayer):
         weights = list(self._weights.values())
         given = [self._layers[at].give_up() if at in self._layers else None for at in range(len(weights))]
         tables = Children(*_interleaved(given, 1 << len(self._left), len(weights)))
-        self._common = LaneLayer(tables, self._left, self._ratio, weights, list(self._layers), self._spares)
+        self._common = LaneLayer(tables, self._left, self._ratio, weights, list(self._layers))
 
     def sums(self) -> Fraction:
         return self._common.sums() if self._common else super().sums()

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from zkjax.compute import host
+from zkjax.compute.blocked import SPAN, WIDE
 from zkjax.compute.fractions import Fractions
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K, P
@@ -68,7 +70,7 @@ class Columns:
         """The leaves in order, `size` at a time; see `piece`."""
         return (self.piece(number, size) for number in range(max((1 << self.depth) // size, 1)))
 
-    def piece(self, number: int, size: int) -> Fractions | None:
+    def piece(self, number: int, size: int, spare: Ext | None = None) -> Fractions | None:
         """Leaves `number * size` to `(number + 1) * size`, a power of two; padded by 0/1 if there are fewer.
 
         None stands for a piece of padding alone. Planes that hold one constant are those of
@@ -85,7 +87,7 @@ class Columns:
         else:
             multiplicity = _present(_joined(multiplicities, within, size), size)
             p = numerators(multiplicity, np.repeat(np.array(counts, np.int64), self._repeats(size)))
-        return Fractions(Ext(p, zeros), self.denominators(number, size, K.ZERO))
+        return Fractions(Ext(p, zeros), self.denominators(number, size, K.ZERO, spare))
 
     def is_padding(self, number: int, size: int) -> bool:
         """Whether a piece is padding alone."""
@@ -97,20 +99,33 @@ class Columns:
         counts = {column.count for column in some}
         return counts.pop() if len(counts) == 1 and all(column.multiplicity is None for column in some) else None
 
-    def denominators(self, number: int, size: int, shift: K) -> Ext:
-        """The denominators of a piece plus `shift`, in planes of their own."""
+    def denominators(self, number: int, size: int, shift: K, spare: Ext | None = None) -> Ext:
+        """The denominators of a piece plus `shift`, written to `spare` if there is one."""
+        key = number, size
+        if key not in self._prepared:
+            self._prepared[key] = self._integers(number, size)
+        integers, constants = self._prepared[key]
+        shifted = Ext.from_list([constant + shift for constant in constants])
+        if len(constants) > 1:
+            shifted = Ext(*(np.repeat(plane, self._repeats(size)) for plane in shifted))
+        return denominators(*integers, shifted, scalar(self.beta_squared), spare)
+
+    @cached_property
+    def _prepared(self) -> dict[tuple[int, int], tuple[tuple[jax.Array | None, ...], list[K]]]:
+        """What `_integers` gave: a piece is read several times, and an array of NumPy's costs more at every call."""
+        return {}
+
+    def _integers(self, number: int, size: int) -> tuple[tuple[jax.Array | None, ...], list[K]]:
+        """re, im and second of a piece, read in place where they are aligned, and the constants of its columns."""
         some, within = self._covered(number, size)
-        beta_squared = scalar(self.beta_squared)
         if len(some) == 1 and some[0].re is not None:
-            (column,) = some
-            integers = (None if array is None else array[within] for array in (column.re, column.im, column.second))
-            return denominators(*integers, Ext.from_list([column.constant + shift]), beta_squared)
-        re, im, second = (
-            _joined([getattr(column, name) for column in some], within, size) for name in ("re", "im", "second")
-        )
-        constants = Ext.from_list([column.constant + shift for column in some])
-        constant = Ext(*(np.repeat(plane, self._repeats(size)) for plane in constants))
-        return denominators(_present(re, size), im, second, constant, beta_squared)
+            integers = tuple(None if array is None else array[within] for array in some[0].integers[:3])
+        else:
+            re, im, second = (
+                _joined([getattr(column, name) for column in some], within, size) for name in ("re", "im", "second")
+            )
+            integers = _present(re, size), im, second
+        return jax.device_put(integers), [column.constant for column in some]
 
     def _covered(self, number: int, size: int) -> tuple[list[Column], slice]:
         """The columns that a piece touches, and which rows of each."""
@@ -152,12 +167,34 @@ def numerators(multiplicity: jax.Array, counts: jax.Array) -> jax.Array:
     return arrays.from_signed(_spread(counts, multiplicity.shape[0]) - multiplicity)
 
 
-@jax.jit
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
 def denominators(
-    re: jax.Array, im: jax.Array | None, second: jax.Array | None, constants: Ext, beta_squared: Ext
+    re: jax.Array,
+    im: jax.Array | None,
+    second: jax.Array | None,
+    constants: Ext,
+    beta_squared: Ext,
+    spare: Ext | None = None,
 ) -> Ext:
     """constant - (re + i im) - beta^2 second; integers [n] of any type but uint64, constants K[u] for n/u rows each."""
+    size, units = re.shape[0], constants.shape[0]
+    if spare is None or size <= SPAN:
+        return _denominators(re, im, second, constants, beta_squared)
+    within = max(units * SPAN // size, 1)
 
+    def body(at: jax.Array, out: Ext) -> Ext:
+        start = (at * SPAN,)
+        own_re, own_im, own_second = jax.tree.map(lambda x: lax.dynamic_slice(x, start, (SPAN,)), (re, im, second))
+        some = Ext(*(lax.dynamic_slice(x, (at * SPAN * units // size,), (within,)) for x in constants))
+        part = _denominators(own_re, own_im, own_second, some, beta_squared)
+        return Ext(*(lax.dynamic_update_slice(plane, x, start) for plane, x in zip(out, part, strict=True)))
+
+    return lax.fori_loop(np.int64(0), np.int64(size // SPAN), body, spare)
+
+
+def _denominators(
+    re: jax.Array, im: jax.Array | None, second: jax.Array | None, constants: Ext, beta_squared: Ext
+) -> Ext:
     def minus(constant: jax.Array, integers: jax.Array) -> jax.Array:
         # Less than p in magnitude: the wrapped sum is between zero and 3p.
         return arrays.reduce(constant + np.uint64(P) - integers.astype(jnp.int64).astype(jnp.uint64))

@@ -19,7 +19,7 @@ from zkjax.compute.blocked import LOG_PIECE, PIECE
 from zkjax.compute.cores import on_all_cores
 from zkjax.compute.fractions import Children, Fractions
 from zkjax.compute.leaves import Columns, constant_planes
-from zkjax.compute.pieces import Spares, fold_pairs, folded_tables, is_shared, pairs_of, read_sums
+from zkjax.compute.pieces import SPARES, fold_pairs, folded_tables, pairs_of, read_sums
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext, equality_weights, scalar
 
@@ -44,8 +44,15 @@ def _padding() -> Fractions:
 
 
 def _mixed(nodes: Fractions, ratio: K) -> Ext:
-    program = blocked.mixed if is_shared(nodes.p) else blocked.mixed_in_place
-    return program(*nodes, scalar(ratio))
+    """u0 = p0 + ratio q0; the numerators are given up."""
+    (spare,) = SPARES.take(1)
+    result = blocked.mixed(*nodes, scalar(ratio), spare)
+    SPARES.give([nodes.p])
+    return result
+
+
+def _blank_nodes() -> Fractions:
+    return Fractions(*SPARES.take(2))
 
 
 def _first(table: Ext) -> K:
@@ -68,14 +75,13 @@ class PieceTree:
         for number in reversed(range(top, depth)):
             half = max((1 << (number + 1)) // PIECE // 2, 1)
             self._layers[number] = on_all_cores(partial(self._parents, number), range(half))
-        self._spares = Spares(tables=4)
 
     def _parents(self, number: int, at: int) -> Fractions | None:
         """Piece `at` of a layer, from the next one; leaves are made on the way."""
         size = 1 << (number + 1)
         if size <= PIECE:
             only = self._piece(number + 1, 0)
-            return None if only is None else blocked.join_within(only, np.int64(size // 2))
+            return None if only is None else blocked.join_within(only, np.int64(size // 2), _blank_nodes())
         places = at, at + size // PIECE // 2
         is_leaf = number + 1 == self._columns.depth
         if is_leaf and self._columns.is_padding(places[1], PIECE):
@@ -84,18 +90,30 @@ class PieceTree:
         if is_leaf:
             c0, c1 = (self._columns.numerator(place, PIECE) for place in places)
             if c0 is not None and c1 is not None:
-                q0, q1 = (self._columns.denominators(place, PIECE, K.ZERO) for place in places)
-                return blocked.join_constant(q0, q1, np.uint64(c0), np.uint64(c1))
+                leaves = [_denominators(self._columns, place, K.ZERO) for place in places]
+                parents = blocked.join_constant(*leaves, np.uint64(c0), np.uint64(c1), _blank_nodes())
+                SPARES.give(leaves)
+                return parents
         low, high = (self._piece(number + 1, place) for place in places)
-        return None if low is high is None else blocked.join_pieces(low or _padding(), high or _padding())
+        if low is high is None:
+            return None
+        parents = blocked.join_pieces(low or _padding(), high or _padding(), _blank_nodes())
+        if is_leaf:
+            SPARES.give((*(low or ()), *(high or ())))
+        return parents
 
     def _piece(self, number: int, at: int) -> Fractions | None:
         is_leaf = number == self._columns.depth
-        return self._columns.piece(at, PIECE) if is_leaf else self._layers[number][at]
+        return _leaves(self._columns, at) if is_leaf else self._layers[number][at]
 
     def top(self) -> Fractions:
         """The nodes of layer `top`, at the start of a piece each."""
         return self._piece(self._top, 0) or _padding()
+
+    def give_up_top(self) -> None:
+        """The caller has copied the nodes of layer `top`."""
+        SPARES.give(self.top())
+        self._layers[self._top] = []
 
     def root(self) -> tuple[K, K]:
         root = self.top()
@@ -106,11 +124,13 @@ class PieceTree:
         nodes, self._layers[number + 1] = self._layers[number + 1], []
         is_leaf = number + 1 == self._columns.depth
         if 1 << (number + 1) <= PIECE:
-            only = self._columns.piece(0, PIECE) if is_leaf else nodes[0]
+            only = _leaves(self._columns, 0) if is_leaf else nodes[0]
             assert only is not None
-            return PieceLayer(only, point, ratio, self._spares)
+            return PieceLayer(only, point, ratio)
         pairs: list[_Pair] = [_NodePair(low, high, ratio) for low, high in pairs_of(nodes)]
-        return PieceLayer(_leaf_pairs(self._columns, ratio) if is_leaf else pairs, point, ratio, self._spares)
+        if is_leaf:
+            pairs = _leaf_pairs(self._columns, ratio)
+        return PieceLayer(pairs, point, ratio)
 
 
 @dataclass(frozen=True)
@@ -150,6 +170,9 @@ class _NodePair:
         made, self._made = self.peek(), None
         return made
 
+    def put_back(self, piece: Piece) -> None:
+        """What `peek` gave has been read; it is kept."""
+
 
 @dataclass(frozen=True)
 class _LeafPair:
@@ -165,12 +188,16 @@ class _LeafPair:
         if c0 is not None and c1 is not None:
             if columns.is_padding(self.at[0], PIECE) and columns.is_padding(self.at[1], PIECE):
                 return None
-            a, b = (columns.denominators(at, PIECE, inverse * c) for at, c in zip(self.at, (c0, c1), strict=True))
+            a, b = (_denominators(columns, at, inverse * c) for at, c in zip(self.at, (c0, c1), strict=True))
             return Factors((a, b), K(c0), K(c1))
-        low, high = (columns.piece(at, PIECE) or _padding() for at in self.at)
+        low, high = (_leaves(columns, at) or _padding() for at in self.at)
         return Children(_mixed(low, self.ratio), high.p, low.q, high.q)
 
     take = peek
+
+    def put_back(self, piece: Piece) -> None:
+        """What `peek` gave has been read."""
+        _give_up(piece, None)
 
 
 _Pair = _NodePair | _LeafPair
@@ -179,6 +206,16 @@ _Pair = _NodePair | _LeafPair
 def _leaf_pairs(columns: Columns, ratio: K) -> list[_Pair]:
     half = (1 << columns.depth) // PIECE // 2
     return [_LeafPair(columns, (at, at + half), ratio) for at in range(half)]
+
+
+def _leaves(columns: Columns, at: int) -> Fractions | None:
+    """A piece of leaves; None for padding alone."""
+    return None if columns.is_padding(at, PIECE) else columns.piece(at, PIECE, *SPARES.take(1))
+
+
+def _denominators(columns: Columns, at: int, shift: K) -> Ext:
+    """The denominators of a piece of leaves plus `shift`."""
+    return columns.denominators(at, PIECE, shift, *SPARES.take(1))
 
 
 class _Sum(NamedTuple):
@@ -199,23 +236,21 @@ class PieceLayer:
     _tables: list[Any]
     _sums: list[_Sum]
 
-    def __init__(self, source: list[_Pair] | Fractions, point: Sequence[K], ratio: K, spares: Spares):
-        self._left, self._ratio, self._spares = list(point), ratio, spares
+    def __init__(self, source: list[_Pair] | Fractions, point: Sequence[K], ratio: K):
+        self._left, self._ratio = list(point), ratio
         self._pyramid = pyramid(tuple(point[1:][-LOG_PIECE:]))
         if isinstance(source, list):
             self._tables = source
             if len(source) == 1:
-                self._tables = [self._general(source[0].take())]
+                self._tables = [self._replaced(source[0].take())]
                 self._evaluate_within()
             else:
-                half = len(source) // 2
-                self._sums = on_all_cores(
-                    lambda at: self._started(source[at].peek(), source[half + at].peek()), range(half)
-                )
+                self._sums = on_all_cores(lambda pair: self._peeked(*pair), pairs_of(source))
         else:
             half = 1 << len(point)
-            children = Children(*spares.take())
+            children = Children(*SPARES.take(4))
             self._tables = [blocked.start_within(source, children, np.int64(half), scalar(ratio))]
+            SPARES.give(source)
             self._evaluate_within()
         self._weigh()
 
@@ -227,17 +262,25 @@ class PieceLayer:
 
     @cached_property
     def _padded(self) -> Children:
-        """The tables of a piece of padding: u0 is 0 + ratio."""
+        """The tables of a piece of padding, shared: u0 is 0 + ratio."""
         padding = _padding()
-        return Children(blocked.mixed(*padding, scalar(self._ratio)), padding.p, padding.q, padding.q)
+        u0 = Ext(*map(np.asarray, _mixed(padding, self._ratio)))  # on the host: nobody writes to it
+        return Children(u0, padding.p, padding.q, padding.q)
 
     def _general(self, piece: Piece) -> Children:
-        """A piece as four tables."""
+        """A piece as four tables, new ones for two."""
         if piece is None:
             return self._padded
         if isinstance(piece, Children):
             return piece
-        return blocked.expanded(*piece.tables, scalar(self._ratio), scalar(piece.c0), scalar(piece.c1))
+        spare = Children(*SPARES.take(4))
+        return blocked.expanded(*piece.tables, scalar(self._ratio), scalar(piece.c0), scalar(piece.c1), spare)
+
+    def _replaced(self, piece: Piece) -> Children:
+        """A piece as four tables; it is given up."""
+        general = self._general(piece)
+        _give_up(piece, general)
+        return general
 
     def _alike(self, low: Piece, high: Piece) -> tuple[Piece, Piece]:
         """Both pieces as two tables, or as four."""
@@ -248,8 +291,17 @@ class PieceLayer:
         ones = Factors((_padding().q, _padding().q), K.ZERO, K.ZERO)
         return low or ones, high or ones
 
+    def _peeked(self, low: _Pair, high: _Pair) -> _Sum:
+        """Start the sums over a pair of pieces that will be read again."""
+        pieces = low.peek(), high.peek()
+        sums = self._started(*pieces)
+        for pair, piece in zip((low, high), pieces, strict=True):
+            pair.put_back(piece)
+        return sums
+
     def _started(self, low: Piece, high: Piece) -> _Sum:
         """Start the sums over a pair of whole pieces."""
+        pieces = low, high
         low, high = self._alike(low, high)
         if isinstance(low, Factors):
             assert isinstance(high, Factors)
@@ -262,6 +314,8 @@ class PieceLayer:
             # On padding u0 q1 + p1 q0 is the ratio, whatever X.
             return _Sum(None, K.ONE, self._ratio, K.ZERO)
         started = blocked.layer_sums(low, high, np.int64(0), np.int64(PIECE), self._pyramid)
+        for made, piece in zip((low, high), pieces, strict=True):
+            _give_up(made, piece)
         return _Sum(started, K.ONE, K.ZERO, K.ZERO)
 
     def _evaluate_within(self) -> None:
@@ -288,9 +342,9 @@ class PieceLayer:
             self._fold_pieces(r)
         else:
             (tables,) = self._tables
-            spare = Children(*self._spares.take())
+            spare = Children(*SPARES.take(4))
             folded, sums = blocked.layer_round(tables, spare, np.int64(half), scalar(r), self._pyramid)
-            self._spares.give(tables)
+            SPARES.give(tables)
             self._tables, self._sums = [folded], [_Sum(sums, K.ONE, K.ZERO, K.ZERO)]
         self._weigh()
 
@@ -300,11 +354,14 @@ class PieceLayer:
             self._tables, lambda low, high: self._folded(_taken(low), _taken(high), r), self._started
         )
         if len(self._tables) == 1:
-            self._tables = [self._general(self._tables[0])]
+            self._tables = [self._replaced(self._tables[0])]
             self._evaluate_within()
 
     def _folded(self, low: Piece, high: Piece, r: K) -> Piece:
+        pieces = low, high
         low, high = self._alike(low, high)
+        for piece, made in zip(pieces, (low, high), strict=True):
+            _give_up(piece, made)
         if isinstance(low, Factors):
             assert isinstance(high, Factors)
             c0, c1 = low.c0 + r * (high.c0 - low.c0), low.c1 + r * (high.c1 - low.c1)
@@ -314,13 +371,19 @@ class PieceLayer:
     def give_up(self) -> Children:
         """What is left of all tables, at the start of a piece each; p0 holds u0 = p0 + ratio q0."""
         tables = self._tables.pop()
-        self._spares.give(tables)
+        SPARES.give(tables)
         return tables
 
     def children(self) -> tuple[K, K, K, K]:
         """p0, p1, q0, q1 at the challenges, after the last round."""
         mixed, p1, q0, q1 = (_first(table) for table in self.give_up())
         return mixed - self._ratio * q0, p1, q0, q1
+
+
+def _give_up(piece: Piece, kept: Piece) -> None:
+    """Give the tables of a piece back, unless it is the one that is kept."""
+    if piece is not None and piece is not kept:
+        SPARES.give(piece.tables if isinstance(piece, Factors) else piece)
 
 
 def _taken(piece: Any) -> Piece:

@@ -10,8 +10,8 @@ product. It costs neither memory nor time, and two of them make another one.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import jax
@@ -31,25 +31,43 @@ Sums = TypeVar("Sums")
 
 
 class Spares:
-    """Pieces to write to, in sets of tables; those that were read longest ago come first.
+    """Pieces to write to, the one that was read last first: it may still be in a cache.
 
-    Fresh memory costs a page fault for every 512 entries, more than the arithmetic. A piece is given
-    back once the programs that read it have been started: JAX orders the writing after them. Not
-    more than `most` are kept: those of a large table would hold memory until the end.
+    Fresh memory costs a page fault for every 512 entries, more than the arithmetic. A piece is given back once the
+    programs that read it have been started: JAX orders the writing after them. Threads may take and give at the
+    same time.
     """
 
-    def __init__(self, tables: int, least: int = 4, most: int = 32):
-        self._tables, self._least, self._most = tables, least * tables, most * tables
-        self._free: deque[Ext] = deque()
+    def __init__(self) -> None:
+        self._free: list[Ext] = []
+        self.stay = False
 
-    def take(self) -> tuple[Ext, ...]:
-        if len(self._free) < self._least:
-            return blocked.fresh_pieces(self._tables)
-        return tuple(self._free.popleft() for _ in range(self._tables))
+    def take(self, tables: int) -> tuple[Ext, ...]:
+        """As many pieces; what they hold is arbitrary."""
+        return tuple(self._one() for _ in range(tables))
+
+    def _one(self) -> Ext:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return blocked.fresh_piece()
 
     def give(self, tables: Iterable[Ext]) -> None:
-        if len(self._free) < self._most:
-            self._free.extend(table for table in tables if not is_shared(table))
+        """Tables that nothing reads any more; those that others hold as well are left alone."""
+        self._free += [table for table in tables if table.size == PIECE and not is_shared(table)]
+
+    @contextmanager
+    def of_one_proof(self) -> Iterator[None]:
+        """Drop all pieces afterwards, unless they are to `stay` for the next proof of the process."""
+        try:
+            yield
+        finally:
+            if not self.stay:
+                self._free.clear()
+
+
+# For all sumchecks of a process: nodes of a tree become tables of its layers, and those what the opening writes to.
+SPARES = Spares()
 
 
 def is_shared(table: Ext) -> bool:
@@ -90,7 +108,6 @@ class PieceProduct:
             None if a is None and b is None else (a or _zeros(), b or _zeros())
             for a, b in zip(f.pieces, g.pieces, strict=True)
         ]
-        self._spares = Spares(tables=2)
         self._evaluate()
 
     def _evaluate(self) -> None:
@@ -117,14 +134,18 @@ class PieceProduct:
                 self._evaluate()
             return
         (tables,) = self._tables
-        folded, sums = blocked.product_round(tables or _nothing(), self._spares.take(), np.int64(self._size), scalar(r))
-        self._spares.give(tables or ())
+        folded, sums = blocked.product_round(tables or _nothing(), SPARES.take(2), np.int64(self._size), scalar(r))
+        SPARES.give(tables or ())
         self._tables, self._parts = [folded], [sums]
 
     def tables(self) -> tuple[Ext, Ext]:
-        """f and g at the challenges, after the last round: NumPy arrays, one entry per lane."""
-        f, g = zip(*(tables or (_zeros(), _zeros()) for tables in self._tables), strict=True)
-        return joined(f, self._lanes), joined(g, self._lanes)
+        """f and g at the challenges, after the last round: NumPy arrays, one entry per lane. To be asked for once."""
+        last, self._tables = self._tables, []
+        f, g = zip(*(tables or _nothing() for tables in last), strict=True)
+        result = joined(f, self._lanes), joined(g, self._lanes)
+        for tables in last:
+            SPARES.give(tables or ())
+        return result
 
     def values(self) -> tuple[list[K], list[K]]:
         """The same as elements."""
@@ -148,9 +169,11 @@ def _folded(low: Tables, high: Tables, r: K) -> Tables:
 
 
 def folded_tables(low: Any, high: Any, r: K) -> Any:
-    """low + r (high - low), written over `low` unless others hold it."""
-    shared = any(is_shared(table) for table in low)
-    return (blocked.folded if shared else blocked.folded_in_place)(low, high, scalar(r))
+    """low + r (high - low) of tuples of pieces; both are given up."""
+    spare = SPARES.take(len(low))
+    folded = blocked.folded(low, high, scalar(r), type(low)(*spare) if hasattr(low, "_fields") else spare)
+    SPARES.give((*low, *high))
+    return folded
 
 
 def fold_pairs(

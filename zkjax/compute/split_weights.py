@@ -15,9 +15,10 @@ import numpy as np
 from jax import lax
 
 from zkjax.compute import host
-from zkjax.compute.blocked import WIDE
+from zkjax.compute.blocked import PIECE, SPAN, WIDE, in_spans
 from zkjax.compute.cores import on_all_cores
 from zkjax.compute.pieced import Pieced
+from zkjax.compute.pieces import SPARES
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K
 from zkjax.fields.vectors import Ext, ext_add, outer, scalar
@@ -47,16 +48,19 @@ def split_weights(real: Pieced, imaginary: Pieced, split: K) -> Pieced:
     """P + split Q. Both lanes are given up, piece by piece."""
     half, half_split = scalar(HALF), scalar(HALF * split)
 
-    def joined(number: int) -> Ext | None:
+    def put_together(number: int) -> Ext | None:
         wf, wg = real.pieces[number], imaginary.pieces[number]
         real.pieces[number] = imaginary.pieces[number] = None
         some = wf or wg
         if some is None:
             return None
         zero = host.zero_piece(some.size)
-        return _doubled_weights(wf or zero, wg or zero, half, half_split)
+        joined = _doubled_weights(wf or zero, wg or zero, half, half_split, _blank(some.size))
+        for given in (wf, wg):
+            SPARES.give([given] if given else [])
+        return joined
 
-    return Pieced(real.size, on_all_cores(joined, range(len(real.pieces))))
+    return Pieced(real.size, on_all_cores(put_together, range(len(real.pieces))))
 
 
 def add_outer(sums: Ext | None, left: Ext, right: Ext) -> Ext:
@@ -65,32 +69,50 @@ def add_outer(sums: Ext | None, left: Ext, right: Ext) -> Ext:
         product = outer(left, right).reshape(-1)
         total = product if sums is None else ext_add(Ext(*map(np.asarray, sums)), product)
         return Ext(*map(host.aligned, total))
-    return _outer(left, right) if sums is None else _added_outer(sums, left, right)
+    spare = _blank(left.size * right.size)
+    if sums is None:
+        return _outer(left, right, spare)
+    total = _added_outer(sums, left, right, spare)
+    SPARES.give([sums])
+    return total
 
 
-@partial(jax.jit, compiler_options=WIDE)
-def _outer(left: Ext, right: Ext) -> Ext:
+def _blank(size: int) -> Ext:
+    """A table to write to."""
+    return SPARES.take(1)[0] if size == PIECE else host.zeros(size)
+
+
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
+def _outer(left: Ext, right: Ext, spare: Ext) -> Ext:
     """By rows: XLA does not vectorise a product of two axes that is flattened."""
-    if left.shape[0] == 1:
-        return extension.mul(left[0], right)
 
-    def body(row: jax.Array, out: Ext) -> Ext:
-        return _put(out, extension.mul(left[row], right), row * right.shape[0])
+    def body(at: jax.Array, out: Ext) -> Ext:
+        factor, part, start = _factors(left, right, at)
+        return _put(out, extension.mul(factor, part), start)
 
-    return lax.fori_loop(0, left.shape[0], body, extension.zeros(left.shape[0] * right.shape[0]))
+    return lax.fori_loop(0, _parts(left, right), body, spare)
 
 
-@partial(jax.jit, compiler_options=WIDE)
-def _added_outer(sums: Ext, left: Ext, right: Ext) -> Ext:
-    if left.shape[0] == 1:
-        return extension.mul_add(left[0], right, sums)
-    width = right.shape[0]
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
+def _added_outer(sums: Ext, left: Ext, right: Ext, spare: Ext) -> Ext:
+    def body(at: jax.Array, out: Ext) -> Ext:
+        factor, part, start = _factors(left, right, at)
+        old = Ext(*(lax.dynamic_slice(plane, (start,), part.shape) for plane in sums))
+        return _put(out, extension.mul_add(factor, part, old), start)
 
-    def body(row: jax.Array, out: Ext) -> Ext:
-        old = Ext(*(lax.dynamic_slice(plane, (row * width,), (width,)) for plane in sums))
-        return _put(out, extension.mul_add(left[row], right, old), row * width)
+    return lax.fori_loop(0, _parts(left, right), body, spare)
 
-    return lax.fori_loop(0, left.shape[0], body, extension.zeros(left.shape[0] * width))
+
+def _parts(left: Ext, right: Ext) -> int:
+    """How many parts of a row, at most SPAN long, there are in all rows: a loop of few turns would be unrolled."""
+    return left.shape[0] * max(right.shape[0] // SPAN, 1)
+
+
+def _factors(left: Ext, right: Ext, at: jax.Array) -> tuple[Ext, Ext, jax.Array]:
+    """The entry of `left` and the part of `right` that are multiplied in turn `at`, and where the result begins."""
+    length = min(right.shape[0], SPAN)
+    row, start = jnp.divmod(at * length, right.shape[0])
+    return left[row], Ext(*(lax.dynamic_slice(plane, (start,), (length,)) for plane in right)), at * length
 
 
 def _put(out: Ext, values: Ext, start: jax.Array) -> Ext:
@@ -116,7 +138,10 @@ def _doubled_sums(real: Ext, imaginary: Ext, symbols: Ext) -> jax.Array:
     return jnp.stack(arrays.accumulate(step, (*real, *imaginary, *symbols), planes=4))
 
 
-@partial(jax.jit, compiler_options=WIDE)
-def _doubled_weights(real: Ext, imaginary: Ext, half: Ext, half_split: Ext) -> Ext:
-    direct, mirrored = _doubled(real, imaginary)
-    return extension.mul_add(mirrored, half_split, extension.mul(direct, half))
+@partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
+def _doubled_weights(real: Ext, imaginary: Ext, half: Ext, half_split: Ext, spare: Ext) -> Ext:
+    def weights(real: Ext, imaginary: Ext) -> Ext:
+        direct, mirrored = _doubled(real, imaginary)
+        return extension.mul_add(mirrored, half_split, extension.mul(direct, half))
+
+    return in_spans(weights, spare, real, imaginary)

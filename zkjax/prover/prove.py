@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import jax
 
 from zkjax.circuit.program import Lowered
+from zkjax.compute.pieces import SPARES
 from zkjax.prover.checkpoint import Checkpoint
 from zkjax.prover.claims import prove_claims
 from zkjax.prover.commit import commit_advice
@@ -53,7 +54,7 @@ def prove_block(
     Zero knowledge: the advice commitment with its pads and masks is made here, used once and
     dropped; the course depends on the circuit alone.
     """
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), SPARES.of_one_proof():
         roles = ("data", "before", "after")
         checkpoints = (commitments.data, commitments.before, commitments.after)
         opened = [checkpoint.in_role(plan, role) for role, checkpoint in zip(roles, checkpoints, strict=True)]
