@@ -29,7 +29,12 @@ SAID = (
     "bad_alloc",
     "Check failed",
     "Unable",
+    "cannot allocate memory",
 )
+# How libraries end the process: by a signal, silently at times, or with a status of their own, 127 glibc's loader
+# and 130 OpenBLAS, which interrupts the process that it cannot start a thread in.
+SIGNALS = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
+LOADER, INTERRUPTED = 127, 130
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +83,8 @@ def test_proving(whole, root):
         if status == 0:
             continue
         refused += 1
-        assert status == 1 or status in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS), (status, said)
-        assert any(word in said for word in SAID), said
+        assert status in (1, LOADER, INTERRUPTED, *SIGNALS), (status, said)
+        assert any(word in said for word in SAID) or status in (INTERRUPTED, *SIGNALS), said
         assert not (folder / out / "proof.zkjax").exists()
         assert not (folder / out / "statement.zkjax").exists()
         if (folder / out).exists():
@@ -111,7 +116,7 @@ def test_verifying(whole, root, megabytes):
     """Without JAX and in little memory: accepted or not, but never accepted for want of memory."""
     folder, _ = whole
     status, said = limited(folder, root, megabytes << 20, "verify", "run")
-    assert status in (0, 1) or status < 0, said
+    assert status in (0, 1, LOADER, INTERRUPTED) or status < 0, said
     forged = folder / f"forged {megabytes}"
     shutil.copytree(folder / "run", forged, ignore=shutil.ignore_patterns("secret"))
     proof = bytearray((forged / "proof.zkjax").read_bytes())
