@@ -48,8 +48,9 @@ def keep_freed_memory() -> None:
     """Let malloc reuse large buffers instead of returning them to the system page by page.
 
     XLA allocates every output afresh; with glibc's defaults the page faults cost more than the
-    arithmetic. Nothing is ever returned: neither the end of the heap nor, below a padding as large as one of
-    them, the heaps of other threads. Elsewhere than on glibc nothing happens.
+    arithmetic. Nothing is ever returned: not the end of the heap, and no heap of another thread, which glibc keeps
+    while it is smaller than the padding asked for. Elsewhere than on glibc malloc is left alone. What the sumchecks
+    of a proof write to stays for the next proof as well.
     """
     from zkjax.compute.pieces import SPARES
 

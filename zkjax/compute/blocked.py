@@ -69,14 +69,21 @@ def _update(table: Ext, part: Ext, start: Array) -> Ext:
 
 
 def in_spans(function: Any, spare: Any, *tables: Any) -> Any:
-    """`function` of equal planes, SPAN entries at a time, written to `spare`."""
+    """`function` of planes, SPAN entries at a time, written to `spare`.
+
+    The first plane is as long as the result. An entry of a shorter one holds for as many of the result's as it is
+    shorter; both lengths are powers of two.
+    """
     size = jax.tree.leaves(tables)[0].shape[0]
     span = min(size, SPAN)
 
     def body(at: Array, out: Any) -> Any:
-        start = (at * span,)
-        parts = jax.tree.map(lambda plane: lax.dynamic_slice(plane, start, (span,)), tables)
-        return jax.tree.map(lambda plane, part: lax.dynamic_update_slice(plane, part, start), out, function(*parts))
+        def part(plane: Array) -> Array:
+            length = plane.shape[0]
+            return lax.dynamic_slice(plane, (at * span * length // size,), (max(span * length // size, 1),))
+
+        values = function(*jax.tree.map(part, tables))
+        return jax.tree.map(lambda plane, x: lax.dynamic_update_slice(plane, x, (at * span,)), out, values)
 
     return lax.fori_loop(np.int64(0), np.int64(size // span), body, spare)
 
@@ -242,13 +249,13 @@ def mixed(p0: Ext, q0: Ext, ratio: Ext, spare: Ext) -> Ext:
 
 
 @partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)
-def folded(low: Any, high: Any, r: Ext, spare: Any) -> Any:
-    """low + r (high - low) of each of several pieces."""
+def folded(low: Any, high: Any, r: Ext, spare: tuple[Ext, ...]) -> Any:
+    """low + r (high - low) of each of several pieces, in a tuple of the kind of `low`."""
 
     def fold(low: Any, high: Any) -> Any:
         return _tables(lambda x, y: extension.fold(x, y, r), low, high)
 
-    return in_spans(fold, spare, low, high)
+    return in_spans(fold, jax.tree.unflatten(jax.tree.structure(low), jax.tree.leaves(spare)), low, high)
 
 
 @partial(jax.jit, donate_argnames="spare", compiler_options=WIDE)

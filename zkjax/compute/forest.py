@@ -101,9 +101,7 @@ class PieceForest:
         self._log_lane = min(LOG_LANE, LOG_PIECE - (self._lanes.bit_length() - 1))
         self._top = min(self._log_lane, *(each.depth for each in columns))
         self._trees = [PieceTree(each, self._top) for each in columns]
-        nodes = Fractions(*_interleaved([tree.top() for tree in self._trees], 1 << self._top, self._lanes))
-        for tree in self._trees:
-            tree.give_up_top()
+        nodes = Fractions(*_interleaved([tree.give_up_top() for tree in self._trees], 1 << self._top, self._lanes))
         self._nodes = [nodes]
         for number in reversed(range(self._top)):
             nodes = blocked.join_within(nodes, np.int64(self._lanes << number), Fractions(*SPARES.take(2)))
@@ -211,12 +209,17 @@ def _fold_each(r: K, layers: Iterable[PieceLayer]) -> None:
 
 
 def _interleaved(trees: Sequence[Sequence[Ext] | None], size: int, lanes: int) -> list[Ext]:
-    """The first `size` entries of each table of all trees, entry x of tree t at `lanes x + t` of a piece."""
+    """The first `size` entries of each table of all trees, entry x of tree t at `lanes x + t` of a piece.
+
+    The tables that are read are given back.
+    """
     tables = [host.zeros(PIECE) for _ in next(tree for tree in trees if tree is not None)]
     for lane, tree in enumerate(trees):
         for table, part in zip(tables, tree or (), strict=tree is not None):
             for plane, entries in zip(table, part, strict=True):
                 plane[lane : size * lanes : lanes] = np.asarray(entries)[:size]
+    for tree in trees:
+        SPARES.give(tree or ())
     return tables
 
 

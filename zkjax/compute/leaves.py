@@ -17,10 +17,9 @@ from functools import cached_property, lru_cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from zkjax.compute import host
-from zkjax.compute.blocked import SPAN, WIDE
+from zkjax.compute.blocked import WIDE, in_spans
 from zkjax.compute.fractions import Fractions
 from zkjax.fields import arrays, extension
 from zkjax.fields.mersenne61 import K, P
@@ -177,19 +176,9 @@ def denominators(
     spare: Ext | None = None,
 ) -> Ext:
     """constant - (re + i im) - beta^2 second; integers [n] of any type but uint64, constants K[u] for n/u rows each."""
-    size, units = re.shape[0], constants.shape[0]
-    if spare is None or size <= SPAN:
+    if spare is None:
         return _denominators(re, im, second, constants, beta_squared)
-    within = max(units * SPAN // size, 1)
-
-    def body(at: jax.Array, out: Ext) -> Ext:
-        start = (at * SPAN,)
-        own_re, own_im, own_second = jax.tree.map(lambda x: lax.dynamic_slice(x, start, (SPAN,)), (re, im, second))
-        some = Ext(*(lax.dynamic_slice(x, (at * SPAN * units // size,), (within,)) for x in constants))
-        part = _denominators(own_re, own_im, own_second, some, beta_squared)
-        return Ext(*(lax.dynamic_update_slice(plane, x, start) for plane, x in zip(out, part, strict=True)))
-
-    return lax.fori_loop(np.int64(0), np.int64(size // SPAN), body, spare)
+    return in_spans(partial(_denominators, beta_squared=beta_squared), spare, re, im, second, constants)
 
 
 def _denominators(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from zkjax.compute import blocked
+from zkjax.compute import blocked, host
 from zkjax.compute.blocked import LOG_PIECE, PIECE
 from zkjax.compute.cores import on_all_cores
 from zkjax.compute.fractions import Children, Fractions
@@ -110,10 +110,10 @@ class PieceTree:
         """The nodes of layer `top`, at the start of a piece each."""
         return self._piece(self._top, 0) or _padding()
 
-    def give_up_top(self) -> None:
-        """The caller has copied the nodes of layer `top`."""
-        SPARES.give(self.top())
-        self._layers[self._top] = []
+    def give_up_top(self) -> Fractions:
+        """The same; the caller gives the pieces back."""
+        nodes, self._layers[self._top] = self.top(), []
+        return nodes
 
     def root(self) -> tuple[K, K]:
         root = self.top()
@@ -263,8 +263,8 @@ class PieceLayer:
     @cached_property
     def _padded(self) -> Children:
         """The tables of a piece of padding, shared: u0 is 0 + ratio."""
-        padding = _padding()
-        u0 = Ext(*map(np.asarray, _mixed(padding, self._ratio)))  # on the host: nobody writes to it
+        padding, u0 = _padding(), host.zeros(PIECE)
+        u0.re[:], u0.im[:] = self._ratio.re, self._ratio.im
         return Children(u0, padding.p, padding.q, padding.q)
 
     def _general(self, piece: Piece) -> Children:
@@ -369,14 +369,17 @@ class PieceLayer:
         return None if low is None else folded_tables(low, high, r)
 
     def give_up(self) -> Children:
-        """What is left of all tables, at the start of a piece each; p0 holds u0 = p0 + ratio q0."""
-        tables = self._tables.pop()
-        SPARES.give(tables)
-        return tables
+        """What is left of all tables, at the start of a piece each; p0 holds u0 = p0 + ratio q0.
+
+        The caller gives the pieces back once it has read them.
+        """
+        return self._tables.pop()
 
     def children(self) -> tuple[K, K, K, K]:
         """p0, p1, q0, q1 at the challenges, after the last round."""
-        mixed, p1, q0, q1 = (_first(table) for table in self.give_up())
+        tables = self.give_up()
+        mixed, p1, q0, q1 = (_first(table) for table in tables)
+        SPARES.give(tables)
         return mixed - self._ratio * q0, p1, q0, q1
 
 

@@ -170,8 +170,7 @@ def _folded(low: Tables, high: Tables, r: K) -> Tables:
 
 def folded_tables(low: Any, high: Any, r: K) -> Any:
     """low + r (high - low) of tuples of pieces; both are given up."""
-    spare = SPARES.take(len(low))
-    folded = blocked.folded(low, high, scalar(r), type(low)(*spare) if hasattr(low, "_fields") else spare)
+    folded = blocked.folded(low, high, scalar(r), SPARES.take(len(low)))
     SPARES.give((*low, *high))
     return folded
 

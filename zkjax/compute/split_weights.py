@@ -56,15 +56,14 @@ def split_weights(real: Pieced, imaginary: Pieced, split: K) -> Pieced:
             return None
         zero = host.zero_piece(some.size)
         joined = _doubled_weights(wf or zero, wg or zero, half, half_split, _blank(some.size))
-        for given in (wf, wg):
-            SPARES.give([given] if given else [])
+        SPARES.give([given for given in (wf, wg) if given])
         return joined
 
     return Pieced(real.size, on_all_cores(put_together, range(len(real.pieces))))
 
 
 def add_outer(sums: Ext | None, left: Ext, right: Ext) -> Ext:
-    """sums + left x right, flat: [l r], [l], [r]; without sums, the outer product alone."""
+    """sums + left x right, flat: [l r], [l], [r]; without sums, the outer product alone. The sums are given up."""
     if right.size < LEAST_ROW:
         product = outer(left, right).reshape(-1)
         total = product if sums is None else ext_add(Ext(*map(np.asarray, sums)), product)
